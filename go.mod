@@ -1,0 +1,3 @@
+module xbmedge
+
+go 1.26
