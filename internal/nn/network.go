@@ -140,7 +140,7 @@ func (l *Layer) shape(in []Shape) (Shape, error) {
 	if l.Channels <= 0 {
 		return Shape{}, fmt.Errorf("%d channels", l.Channels)
 	}
-	if l.Kind != Conv && l.Kind != Dense && l.Channels != x.C {
+	if (l.Kind == Depthwise || l.Kind == Add || l.Kind == GlobalAvg) && l.Channels != x.C {
 		return Shape{}, fmt.Errorf("a %s layer keeps its %d channels, got %d", l.Kind, x.C, l.Channels)
 	}
 	switch l.Kind {

@@ -1,6 +1,14 @@
 package nn
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// BatchNormEpsilon is added to the variance before its root is taken.
+const BatchNormEpsilon = 1e-3
 
 // Tensor is a dense float32 array in row-major order.
 type Tensor struct {
@@ -26,8 +34,139 @@ func (w Weights) Get(name string, shape ...int) (*Tensor, error) {
 	if !ok {
 		return nil, fmt.Errorf("weights have no tensor %q", name)
 	}
-	if fmt.Sprint(t.Shape) != fmt.Sprint(shape) {
+	if !slices.Equal(t.Shape, shape) {
 		return nil, fmt.Errorf("tensor %q has shape %v, the network needs %v", name, t.Shape, shape)
 	}
 	return t, nil
+}
+
+// WeightShape returns the shape of the weight of a layer whose input has in channels.
+func (l *Layer) WeightShape(in int) []int {
+	switch l.Kind {
+	case Conv:
+		return []int{l.Channels, in, l.Kernel, l.Kernel}
+	case Depthwise:
+		return []int{l.Channels, 1, l.Kernel, l.Kernel}
+	case Dense:
+		return []int{l.Channels, in}
+	}
+	return nil
+}
+
+// Parameter is a tensor a network needs.
+type Parameter struct {
+	Name  string
+	Shape []int
+	Layer int // index of the layer it belongs to
+}
+
+// The suffixes of the names of a batch norm's tensors.
+const (
+	BNScale    = ".bn.scale"
+	BNOffset   = ".bn.offset"
+	BNMean     = ".bn.mean"
+	BNVariance = ".bn.variance"
+)
+
+// Parameters lists the tensors the network needs, in the order of its layers.
+func (n *Network) Parameters() ([]Parameter, error) {
+	shapes, err := n.Shapes()
+	if err != nil {
+		return nil, err
+	}
+	var ps []Parameter
+	for i := range n.Layers {
+		l := &n.Layers[i]
+		if !l.Weighted() {
+			continue
+		}
+		ps = append(ps, Parameter{l.Name + ".weight", l.WeightShape(n.InputShapes(i, shapes)[0].C), i})
+		suffixes := []string{".bias"}
+		if l.BatchNorm {
+			suffixes = []string{BNScale, BNOffset, BNMean, BNVariance}
+		}
+		for _, s := range suffixes {
+			ps = append(ps, Parameter{l.Name + s, []int{l.Channels}, i})
+		}
+	}
+	return ps, nil
+}
+
+// Check returns an error naming the first tensor of the network that is missing or has another shape.
+func (n *Network) Check(w Weights) error {
+	ps, err := n.Parameters()
+	if err != nil {
+		return err
+	}
+	for _, p := range ps {
+		if _, err := w.Get(p.Name, p.Shape...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Init returns fresh weights: normal with variance 2/fan-in for layers followed by a ReLU and 1/fan-in for others
+// (He et al., ICCV 2015), zero biases, identity batch norms.
+func (n *Network) Init(rng *rand.Rand) (Weights, error) {
+	ps, err := n.Parameters()
+	if err != nil {
+		return nil, err
+	}
+	w := Weights{}
+	for _, p := range ps {
+		t := NewTensor(p.Shape...)
+		w[p.Name] = t
+		l := &n.Layers[p.Layer]
+		switch p.Name {
+		case l.Name + ".weight":
+			gain := 1.0
+			if l.Activation != Linear {
+				gain = 2
+			}
+			std := math.Sqrt(gain / float64(len(t.Data)/l.Channels))
+			for i := range t.Data {
+				t.Data[i] = float32(rng.NormFloat64() * std)
+			}
+		case l.Name + BNScale, l.Name + BNVariance:
+			for i := range t.Data {
+				t.Data[i] = 1
+			}
+		}
+	}
+	return w, nil
+}
+
+// Fold returns the same function without batch norms: each is worked into the weight and bias before it.
+// Weights of layers without one are shared with the input, not copied.
+func Fold(n *Network, w Weights) (*Network, Weights, error) {
+	if err := n.Check(w); err != nil {
+		return nil, nil, err
+	}
+	folded := *n
+	folded.Layers = slices.Clone(n.Layers)
+	out := Weights{}
+	for i := range folded.Layers {
+		l := &folded.Layers[i]
+		if !l.Weighted() {
+			continue
+		}
+		weight := w[l.Name+".weight"]
+		if !l.BatchNorm {
+			out[l.Name+".weight"], out[l.Name+".bias"] = weight, w[l.Name+".bias"]
+			continue
+		}
+		l.BatchNorm = false
+		scaled, bias := NewTensor(weight.Shape...), NewTensor(l.Channels)
+		per := len(weight.Data) / l.Channels
+		for c := range l.Channels {
+			factor := float64(w[l.Name+BNScale].Data[c]) / math.Sqrt(float64(w[l.Name+BNVariance].Data[c])+BatchNormEpsilon)
+			bias.Data[c] = float32(float64(w[l.Name+BNOffset].Data[c]) - factor*float64(w[l.Name+BNMean].Data[c]))
+			for k := c * per; k < (c+1)*per; k++ {
+				scaled.Data[k] = float32(factor * float64(weight.Data[k]))
+			}
+		}
+		out[l.Name+".weight"], out[l.Name+".bias"] = scaled, bias
+	}
+	return &folded, out, nil
 }

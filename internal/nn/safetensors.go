@@ -1,0 +1,128 @@
+package nn
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"os"
+	"slices"
+)
+
+// maxHeader bounds the JSON header of a safetensors file, in bytes, as the format's own library does.
+const maxHeader = 100 << 20
+
+type tensorInfo struct {
+	DType   string   `json:"dtype"`
+	Shape   []int    `json:"shape"`
+	Offsets [2]int64 `json:"data_offsets"`
+}
+
+// ReadSafetensors reads a file of float32 tensors in the safetensors format: an 8-byte little-endian length, a JSON
+// header of that length and the raw values. Files from elsewhere are taken as hostile: nothing is allocated before the
+// sizes in the header are known to fit the file.
+func ReadSafetensors(path string) (Weights, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read weights: %w", err)
+	}
+	w, err := parseSafetensors(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s is no usable safetensors file: %w", path, err)
+	}
+	return w, nil
+}
+
+func parseSafetensors(raw []byte) (Weights, error) {
+	if len(raw) < 8 {
+		return nil, fmt.Errorf("%d bytes are too few", len(raw))
+	}
+	n := binary.LittleEndian.Uint64(raw)
+	if n > maxHeader || n > uint64(len(raw)-8) {
+		return nil, fmt.Errorf("its header says %d bytes, the file has %d", n, len(raw))
+	}
+	var header map[string]json.RawMessage
+	if err := json.Unmarshal(raw[8:8+n], &header); err != nil {
+		return nil, fmt.Errorf("header: %w", err)
+	}
+	data := raw[8+n:]
+	w := Weights{}
+	for name, field := range header {
+		if name == "__metadata__" {
+			continue
+		}
+		var info tensorInfo
+		if err := json.Unmarshal(field, &info); err != nil {
+			return nil, fmt.Errorf("tensor %q: %w", name, err)
+		}
+		t, err := info.decode(data)
+		if err != nil {
+			return nil, fmt.Errorf("tensor %q: %w", name, err)
+		}
+		w[name] = t
+	}
+	return w, nil
+}
+
+func (info *tensorInfo) decode(data []byte) (*Tensor, error) {
+	if info.DType != "F32" {
+		return nil, fmt.Errorf("type %s, only F32 is read", info.DType)
+	}
+	begin, end := info.Offsets[0], info.Offsets[1]
+	if begin < 0 || end < begin || end > int64(len(data)) {
+		return nil, fmt.Errorf("bytes %d to %d are not in the file", begin, end)
+	}
+	count := int64(1)
+	for _, d := range info.Shape {
+		if d < 0 || (d > 0 && count > int64(len(data))/int64(d)) {
+			return nil, fmt.Errorf("shape %v does not fit the file", info.Shape)
+		}
+		count *= int64(d)
+	}
+	if count*4 != end-begin {
+		return nil, fmt.Errorf("shape %v needs %d bytes, got %d", info.Shape, count*4, end-begin)
+	}
+	t := &Tensor{Shape: info.Shape, Data: make([]float32, count)}
+	for i := range t.Data {
+		t.Data[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[begin+4*int64(i):]))
+	}
+	return t, nil
+}
+
+// WriteSafetensors writes float32 tensors, sorted by name, so that the same weights give the same bytes.
+func WriteSafetensors(out io.Writer, w Weights) error {
+	names := slices.Sorted(maps.Keys(w))
+	header := map[string]tensorInfo{}
+	offset := int64(0)
+	for _, name := range names {
+		t := w[name]
+		size := int64(4 * len(t.Data))
+		header[name] = tensorInfo{DType: "F32", Shape: t.Shape, Offsets: [2]int64{offset, offset + size}}
+		offset += size
+	}
+	text, err := json.Marshal(header)
+	if err != nil {
+		return fmt.Errorf("safetensors header: %w", err)
+	}
+	for len(text)%8 != 0 { // values start at a multiple of eight bytes
+		text = append(text, ' ')
+	}
+	if _, err := out.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(text)))); err != nil {
+		return err
+	}
+	if _, err := out.Write(text); err != nil {
+		return err
+	}
+	for _, name := range names {
+		buf := make([]byte, 0, 4*len(w[name].Data))
+		for _, v := range w[name].Data {
+			buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(v))
+		}
+		if _, err := out.Write(buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
