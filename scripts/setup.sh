@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# Installs what the programs are built and tested with: Debian packages, and the TensorFlow Lite C library with its
+# headers in build/tflite. It may be run again at any time: what is there and whole is left alone.
+#
+#   scripts/setup.sh                       everything
+#   scripts/setup.sh packages | tflite     only one of the two
+#   TFLITE_DIR=/opt/tflite scripts/setup.sh   use that folder (include/ and lib/) instead of fetching a library;
+#                                          scripts/env.sh needs TFLITE_DIR too
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Both packages are pinned by their content, not only by their version.
+readonly npm_package=tfjs-tflite-node@0.0.2
+readonly npm_sha256=3be1632328a76a2475e5b6833253763c802c859433becb4d879ee1860e3b5284
+readonly maven_artifact=org.tensorflow:tensorflow-lite:2.9.0:aar
+readonly maven_sha256=11959d412411f34c52a17bc483061b15fc89d95e52e412b0920121ba45cfecd5
+readonly target=build/tflite
+
+say() { printf 'setup: %s\n' "$*"; }
+die() {
+  printf 'setup: %s\n' "$*" >&2
+  exit 1
+}
+
+installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
+
+packages() {
+  local wanted=(gcc g++ make pkg-config unzip libopencv-dev mosquitto mosquitto-clients) missing=() name
+  # node and maven only fetch; whatever version is there already will do.
+  command -v npm >/dev/null || wanted+=(npm)
+  command -v mvn >/dev/null || wanted+=(maven)
+  command -v dpkg-query >/dev/null || die "this is not a Debian system: install the equivalents of: ${wanted[*]}"
+  for name in "${wanted[@]}"; do
+    installed "$name" || missing+=("$name")
+  done
+  if ((${#missing[@]} == 0)); then
+    say "packages: all there (${wanted[*]})"
+    return
+  fi
+  say "packages: installing ${missing[*]}"
+  local line="apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ${missing[*]}"
+  if [[ $(id -u) == 0 ]]; then
+    sh -c "$line"
+  elif ! command -v sudo >/dev/null || ! sudo sh -c "$line"; then
+    die "installing packages needs root; run this as root, then this script again:
+  $line"
+  fi
+}
+
+# check FILE SHA256 WHAT stops unless the file has that content.
+check() {
+  local got
+  got=$(sha256sum "$1" | cut -d' ' -f1)
+  [[ $got == "$2" ]] || die "$3 has sha256 $got instead of $2: it is not the file this script was written for"
+}
+
+# whole FOLDER tells whether a library folder is complete and unharmed.
+whole() { [[ -f $1/SHA256SUMS ]] && (cd "$1" && sha256sum --check --quiet --strict SHA256SUMS >/dev/null 2>&1); }
+
+own_folder() {
+  [[ -f $TFLITE_DIR/include/tensorflow/lite/c/c_api.h ]] ||
+    die "TFLITE_DIR=$TFLITE_DIR has no include/tensorflow/lite/c/c_api.h"
+  [[ -f $TFLITE_DIR/lib/libtensorflowlite_c.so ]] || die "TFLITE_DIR=$TFLITE_DIR has no lib/libtensorflowlite_c.so"
+  say "tflite: using $TFLITE_DIR; keep TFLITE_DIR set when scripts/env.sh is sourced"
+}
+
+tflite() {
+  if [[ -n ${TFLITE_DIR:-} ]]; then
+    own_folder
+    return
+  fi
+  local arch
+  case $(uname -m) in
+  x86_64) arch=amd64 ;;
+  aarch64) arch=arm64 ;;
+  *) die "there is no prebuilt TensorFlow Lite for $(uname -m): build one and name its folder with TFLITE_DIR" ;;
+  esac
+  mkdir -p build
+  exec 9>build/.setup.lock # two set-ups at once: the second waits and then finds everything there
+  flock 9
+  if whole "$target"; then
+    say "tflite: already in $target"
+    return
+  fi
+  rm -rf build/.tflite-* # left by a set-up that was killed
+  work=$(mktemp -d build/.tflite-XXXXXX)
+  trap 'rm -rf "$work"' EXIT
+  say "tflite: fetching $npm_package (library) and $maven_artifact (headers)"
+  fetch "$work"
+
+  local new=$work/new
+  mkdir -p "$new/lib" "$new/include"
+  tar -xzf "$work/package.tgz" -C "$work" "package/cc_deps/linux_$arch/libtensorflowlite_c.so"
+  install -m 0755 "$work/package/cc_deps/linux_$arch/libtensorflowlite_c.so" "$new/lib/"
+  unzip -q "$work/headers.aar" 'headers/*' -d "$work"
+  cp -r "$work/headers/tensorflow" "$new/include/"
+  (cd "$new" && find include lib -type f -print0 | sort -z | xargs -0 sha256sum >SHA256SUMS)
+  rm -rf "$target"
+  mv "$new" "$target"
+  say "tflite: TensorFlow Lite 2.9 ($arch) is in $target"
+}
+
+# fetch FOLDER leaves the checked packages there as package.tgz and headers.aar.
+fetch() {
+  local dir
+  dir=$(realpath "$1")
+  npm pack --silent --pack-destination "$dir" "$npm_package" >/dev/null || die "npm could not fetch $npm_package"
+  mv "$dir"/tfjs-tflite-node-*.tgz "$dir/package.tgz"
+  check "$dir/package.tgz" "$npm_sha256" "$npm_package"
+  (cd "$dir" && mvn -q -B dependency:copy -Dartifact="$maven_artifact" -DoutputDirectory="$dir") ||
+    die "maven could not fetch $maven_artifact"
+  mv "$dir"/tensorflow-lite-*.aar "$dir/headers.aar"
+  check "$dir/headers.aar" "$maven_sha256" "$maven_artifact"
+}
+
+case ${1:-all} in
+all)
+  packages
+  tflite
+  ;;
+packages | tflite) "$1" ;;
+*) die "unknown argument $1; it takes packages, tflite or nothing" ;;
+esac
