@@ -3,6 +3,11 @@
 // the same numbers everywhere.
 package vision
 
+import (
+	"fmt"
+	"image"
+)
+
 // Frame is one picture: 8-bit RGB, rows from top to bottom, three interleaved bytes a pixel, no padding between rows.
 // len(Pix) is 3*Width*Height.
 type Frame struct {
@@ -13,4 +18,73 @@ type Frame struct {
 // NewFrame returns a black frame.
 func NewFrame(width, height int) Frame {
 	return Frame{Width: width, Height: height, Pix: make([]byte, 3*width*height)}
+}
+
+// Validate reports a frame that has no pixels or whose Pix does not fit its size. Every function of this package that
+// returns an error checks its frames with it.
+func (f Frame) Validate() error {
+	if f.Width <= 0 || f.Height <= 0 || len(f.Pix) != 3*f.Width*f.Height {
+		return fmt.Errorf("a frame of %d×%d pixels with %d bytes is not a picture", f.Width, f.Height, len(f.Pix))
+	}
+	return nil
+}
+
+// Crop returns a copy of the part of the frame inside r, which must not be empty and must lie within the frame.
+func (f Frame) Crop(r image.Rectangle) (Frame, error) {
+	if err := f.Validate(); err != nil {
+		return Frame{}, err
+	}
+	if r.Empty() || !r.In(image.Rect(0, 0, f.Width, f.Height)) {
+		return Frame{}, fmt.Errorf("crop %v is empty or reaches out of the %d×%d picture", r, f.Width, f.Height)
+	}
+	out := NewFrame(r.Dx(), r.Dy())
+	for y := range out.Height {
+		from := 3 * ((r.Min.Y+y)*f.Width + r.Min.X)
+		copy(out.row(y), f.Pix[from:])
+	}
+	return out, nil
+}
+
+// row returns the bytes of row y.
+func (f Frame) row(y int) []byte { return f.Pix[3*f.Width*y : 3*f.Width*(y+1)] }
+
+// Int8 fills dst with pixel − 128, which is the int8 input of a network that takes x/127.5−1. It returns an error when
+// dst does not have one element for each byte of f.
+func Int8(dst []int8, f Frame) error {
+	if err := sameLength(len(dst), f); err != nil {
+		return err
+	}
+	for i, p := range f.Pix {
+		dst[i] = int8(p ^ 0x80) //nolint:gosec // flipping the top bit is the subtraction; the wrap is meant
+	}
+	return nil
+}
+
+// Float32 fills dst with pixel/127.5 − 1, the input in −1…1 that all networks here take. It returns an error when dst
+// does not have one element for each byte of f. The result is the same on every processor: a division cannot be fused
+// with the subtraction.
+func Float32(dst []float32, f Frame) error {
+	if err := sameLength(len(dst), f); err != nil {
+		return err
+	}
+	for i, p := range f.Pix {
+		dst[i] = float32(p)/127.5 - 1
+	}
+	return nil
+}
+
+// Uint8 copies the pixels. It returns an error when dst does not have one element for each byte of f.
+func Uint8(dst []uint8, f Frame) error {
+	if err := sameLength(len(dst), f); err != nil {
+		return err
+	}
+	copy(dst, f.Pix)
+	return nil
+}
+
+func sameLength(n int, f Frame) error {
+	if n != len(f.Pix) {
+		return fmt.Errorf("network input of %d values does not fit a picture of %d×%d×3", n, f.Width, f.Height)
+	}
+	return nil
 }
