@@ -2,7 +2,6 @@ package vision
 
 import (
 	"image"
-	"image/color"
 	"image/draw"
 )
 
@@ -73,31 +72,6 @@ func fromNRGBA(out Frame, m *image.NRGBA) {
 			for c := range d {
 				d[c] = byte((uint32(s[c])*a + 255*(255-a) + 127) / 255)
 			}
-		}
-	}
-}
-
-// fromYCbCr converts what JPEG decodes to. Chroma is not interpolated between samples, as in the standard library.
-func fromYCbCr(out Frame, m *image.YCbCr) {
-	b := m.Rect
-	shift := 0 // how many bits of x one chroma column spans
-	switch m.SubsampleRatio {
-	case image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420:
-		shift = 1
-	case image.YCbCrSubsampleRatio411, image.YCbCrSubsampleRatio410:
-		shift = 2
-	case image.YCbCrSubsampleRatio444, image.YCbCrSubsampleRatio440:
-	}
-	for y := range out.Height {
-		row := out.row(y)
-		luma := m.Y[m.YOffset(b.Min.X, b.Min.Y+y):]
-		c := m.COffset(b.Min.X, b.Min.Y+y)
-		cb, cr := m.Cb[c:], m.Cr[c:]
-		first := b.Min.X >> shift
-		for x := range out.Width {
-			i := (b.Min.X+x)>>shift - first
-			d := row[3*x : 3*x+3 : 3*x+3]
-			d[0], d[1], d[2] = color.YCbCrToRGB(luma[x], cb[i], cr[i])
 		}
 	}
 }

@@ -1,0 +1,212 @@
+// Package engine lowers nn networks to GoMLX graphs and opens the backends they run on.
+//
+// How a convolution is written decides its speed: the pure-Go backend is fast at matrix products and slow at
+// convolutions, so there a dense convolution becomes patches times a matrix, and a depthwise one nine shifted
+// multiply-adds or, on small maps, one batched product. XLA on a GPU gets the native operation.
+package engine
+
+import (
+	"fmt"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/core/graph"
+
+	"xbmedge/internal/nn"
+)
+
+type node = graph.Node
+
+// Lowering chooses how convolutions are written.
+type Lowering int
+
+// The ways to write a convolution.
+const (
+	Products Lowering = iota // as matrix products, for CPU backends
+	Native                   // as the backend's own convolution
+)
+
+// Forward says how a network is lowered.
+type Forward struct {
+	Lowering Lowering
+	// Training normalises with the batch's own statistics and reports them to Observe.
+	Training bool
+	// Param returns the node of a named parameter with the shape given by nn.Network.Parameters.
+	Param func(name string) *node
+	// Observe receives the mean and the variance, each [C], of the values that enter the batch norm of a layer.
+	Observe func(layer string, mean, variance *node)
+}
+
+// Build appends the network to the graph of x, which is [N, H, W, C] float32, and returns the output of its last
+// layer, [N, H, W, C], or [N, C] where that is 1×1. Like all of GoMLX's graph building it panics on faults.
+func (f *Forward) Build(net *nn.Network, x *node) *node {
+	shapes, err := net.Shapes()
+	if err != nil {
+		panic(err)
+	}
+	n := x.Shape().Dimensions[0]
+	x = graph.Reshape(x, n, net.Input.H, net.Input.W, net.Input.C)
+	outs := make([]*node, len(net.Layers))
+	for i := range net.Layers {
+		l := &net.Layers[i]
+		in := make([]*node, len(l.Inputs))
+		for k, j := range l.Inputs {
+			in[k] = x
+			if j != nn.Input {
+				in[k] = outs[j]
+			}
+		}
+		outs[i] = f.layer(l, in, shapes[i])
+	}
+	out := outs[len(outs)-1]
+	if s := shapes[len(shapes)-1]; s.H == 1 && s.W == 1 {
+		out = graph.Reshape(out, n, s.C)
+	}
+	return out
+}
+
+func (f *Forward) layer(l *nn.Layer, in []*node, out nn.Shape) *node {
+	n := in[0].Shape().Dimensions[0]
+	var y *node
+	switch l.Kind {
+	case nn.Add:
+		y = graph.Add(in[0], in[1])
+	case nn.GlobalAvg:
+		y = graph.Reshape(graph.ReduceMean(in[0], 1, 2), n, 1, 1, out.C)
+	case nn.Dense:
+		flat := graph.Reshape(in[0], n, in[0].Shape().Size()/n)
+		y = graph.Reshape(graph.MatMul(flat, graph.Transpose(f.Param(l.Name+".weight"), 0, 1)), n, 1, 1, out.C)
+	case nn.Conv:
+		y = f.convolve(l, in[0], out)
+	case nn.Depthwise:
+		y = f.depthwise(l, in[0], out)
+	default:
+		panic(fmt.Errorf("engine: layer %s: unknown kind %q", l.Name, l.Kind))
+	}
+	if l.Weighted() {
+		y = f.offset(l, y)
+	}
+	return activate(l.Activation, y)
+}
+
+// offset adds the bias or normalises over the batch (Ioffe and Szegedy, 2015).
+func (f *Forward) offset(l *nn.Layer, y *node) *node {
+	if !l.BatchNorm {
+		return graph.Add(y, perChannel(f.Param(l.Name+".bias")))
+	}
+	mean, variance := f.Param(l.Name+nn.BNMean), f.Param(l.Name+nn.BNVariance)
+	if f.Training {
+		mean = graph.ReduceMean(y, 0, 1, 2)
+		variance = graph.ReduceMean(graph.Square(graph.Sub(y, perChannel(mean))), 0, 1, 2)
+		f.Observe(l.Name, mean, variance)
+	}
+	factor := graph.Mul(f.Param(l.Name+nn.BNScale), graph.Rsqrt(graph.AddScalar(variance, nn.BatchNormEpsilon)))
+	shift := graph.Sub(f.Param(l.Name+nn.BNOffset), graph.Mul(mean, factor))
+	return graph.Add(graph.Mul(y, perChannel(factor)), perChannel(shift))
+}
+
+func perChannel(v *node) *node { return graph.Reshape(v, 1, 1, 1, v.Shape().Dimensions[0]) }
+
+func activate(a nn.Activation, y *node) *node {
+	switch a {
+	case nn.ReLU:
+		return graph.MaxScalar(y, 0.0)
+	case nn.ReLU6:
+		return graph.ClipScalar(y, 0, 6)
+	}
+	return y
+}
+
+// convolve computes a dense convolution; the weight is [O, I, k, k].
+func (f *Forward) convolve(l *nn.Layer, x *node, out nn.Shape) *node {
+	weight := f.Param(l.Name + ".weight")
+	n, c := x.Shape().Dimensions[0], x.Shape().Dimensions[3]
+	if f.Lowering == Native {
+		kernel := graph.TransposeAllAxes(weight, 2, 3, 1, 0)
+		return graph.Convolve(x, kernel).Strides(l.Stride).PaddingPerDim(paddings(l, x)).Done()
+	}
+	patches := x
+	if l.Kernel != 1 || l.Stride != 1 {
+		patches = graph.Concatenate(shifts(l, x, out), -1)
+	}
+	matrix := graph.Reshape(graph.TransposeAllAxes(weight, 2, 3, 1, 0), l.Kernel*l.Kernel*c, l.Channels)
+	y := graph.MatMul(graph.Reshape(patches, n*out.H*out.W, l.Kernel*l.Kernel*c), matrix)
+	return graph.Reshape(y, n, out.H, out.W, out.C)
+}
+
+// smallMap is the largest number of positions for which a depthwise layer is one batched matrix product.
+const smallMap = 64
+
+// depthwise convolves each channel with its own kernel; the weight is [C, 1, k, k].
+func (f *Forward) depthwise(l *nn.Layer, x *node, out nn.Shape) *node {
+	weight := graph.Reshape(f.Param(l.Name+".weight"), l.Channels, l.Kernel*l.Kernel)
+	if f.Lowering == Native {
+		kernel := graph.Reshape(graph.Transpose(weight, 0, 1), l.Kernel, l.Kernel, 1, l.Channels)
+		return graph.Convolve(x, kernel).Strides(l.Stride).PaddingPerDim(paddings(l, x)).ChannelGroupCount(l.Channels).Done()
+	}
+	n, h, w := x.Shape().Dimensions[0], x.Shape().Dimensions[1], x.Shape().Dimensions[2]
+	if h*w <= smallMap {
+		// y[n,o,c] = Σ_i x[n,i,c] M[c,o,i], where M = weight · basis
+		basis := graph.Const(x.Graph(), depthwiseBasis(l, h, w, out))
+		m := graph.Reshape(graph.MatMul(weight, graph.Reshape(basis, l.Kernel*l.Kernel, out.H*out.W*h*w)), l.Channels, out.H*out.W, h*w)
+		y := graph.Einsum("nic,coi->cno", graph.Reshape(x, n, h*w, l.Channels), m)
+		return graph.Reshape(graph.TransposeAllAxes(y, 1, 2, 0), n, out.H, out.W, out.C)
+	}
+	taps := graph.Transpose(weight, 0, 1) // [k*k, C]
+	var sum *node
+	for t, view := range shifts(l, x, out) {
+		term := graph.Mul(view, perChannel(graph.Reshape(graph.Slice(taps, graph.AxisElem(t)), l.Channels)))
+		if sum == nil {
+			sum = term
+			continue
+		}
+		sum = graph.Add(sum, term)
+	}
+	return sum
+}
+
+// shifts returns, for each kernel position in row order, the input value it meets at every output: [N, OH, OW, C].
+func shifts(l *nn.Layer, x *node, out nn.Shape) []*node {
+	pad := paddings(l, x)
+	axes := make([]compute.PadAxis, 4)
+	axes[1] = compute.PadAxis{Start: pad[0][0], End: pad[0][1]}
+	axes[2] = compute.PadAxis{Start: pad[1][0], End: pad[1][1]}
+	if axes[1] != (compute.PadAxis{}) || axes[2] != (compute.PadAxis{}) {
+		x = graph.Pad(x, graph.ScalarZero(x.Graph(), x.DType()), axes...)
+	}
+	var views []*node
+	for ky := range l.Kernel {
+		for kx := range l.Kernel {
+			views = append(views, graph.Slice(x, graph.AxisRange(),
+				graph.AxisRange(ky, ky+(out.H-1)*l.Stride+1).Stride(l.Stride),
+				graph.AxisRange(kx, kx+(out.W-1)*l.Stride+1).Stride(l.Stride), graph.AxisRange()))
+		}
+	}
+	return views
+}
+
+func paddings(l *nn.Layer, x *node) [][2]int {
+	var p [2][2]int
+	for axis := range p {
+		p[axis][0], p[axis][1] = nn.Padding(x.Shape().Dimensions[axis+1], l.Kernel, l.Stride)
+	}
+	return p[:]
+}
+
+// depthwiseBasis returns B with B[t][o][i] = 1 where kernel tap t connects input position i with output position o.
+func depthwiseBasis(l *nn.Layer, h, w int, out nn.Shape) [][][]float32 {
+	top, _ := nn.Padding(h, l.Kernel, l.Stride)
+	left, _ := nn.Padding(w, l.Kernel, l.Stride)
+	basis := make([][][]float32, l.Kernel*l.Kernel)
+	for t := range basis {
+		basis[t] = make([][]float32, out.H*out.W)
+		for o := range basis[t] {
+			basis[t][o] = make([]float32, h*w)
+			y := o/out.W*l.Stride + t/l.Kernel - top
+			x := o%out.W*l.Stride + t%l.Kernel - left
+			if y >= 0 && y < h && x >= 0 && x < w {
+				basis[t][o][y*w+x] = 1
+			}
+		}
+	}
+	return basis
+}
