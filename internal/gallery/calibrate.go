@@ -1,0 +1,143 @@
+package gallery
+
+import (
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Calibration says how Calibrate came to its threshold.
+type Calibration struct {
+	Threshold float32 `json:"threshold"`
+	FAR       float64 `json:"far"`       // share of impostor scores at or above the threshold
+	FRR       float64 `json:"frr"`       // share of genuine scores below it
+	Impostors int     `json:"impostors"` // how many scores each share rests on
+	Genuine   int     `json:"genuine"`
+	Why       string  `json:"why"` // which rule decided, for people
+}
+
+const (
+	// maxFRR is the share of enrolled pictures that may be taken for unknown before the wish for few false names
+	// gives way.
+	maxFRR = 0.1
+	// maxProbes bounds the work: scores are the maximum over the whole gallery, so the cost is probes × gallery.
+	maxProbes = 4000
+)
+
+// Calibrate suggests a threshold for a wanted false accept rate: the share of strangers that may get a name.
+//
+// What a stranger scores is the best cosine over the whole gallery, so the impostor scores are: every enrolled
+// embedding against all other identities (as if its own had never been enrolled), and every background embedding
+// (pictures of nothing that is enrolled; L2-normalised) against all. The genuine scores are leave-one-out: every
+// embedding against the others of its identity. Then:
+//
+//   - Where the wanted rate costs at most 10 % of the genuine scores and there is a gap, the threshold lies in the
+//     middle between the impostor score at that rate and the genuine score at 10 %: pictures taken later score lower
+//     than those enrolled, and strangers seen later higher.
+//   - Where the two overlap more, the threshold is where FAR + FRR is least. Look-alikes are enrolled on purpose (two
+//     brands of milk), and a threshold above all their mutual scores would know nothing.
+//   - Without impostors (one identity, no background) it is the genuine score at 10 % less a tenth; without genuine
+//     scores (one picture each) the impostor score and a tenth of the way to 1; without either DefaultThreshold.
+//
+// It does not change the gallery.
+func (g *Gallery) Calibrate(far float64, background [][]float32) (Calibration, error) {
+	if !(far >= 0 && far < 1) {
+		return Calibration{}, fmt.Errorf("calibrate: false accept rate %v; want 0 to less than 1", far)
+	}
+	for i, b := range background {
+		if len(b) != g.model.Dim {
+			return Calibration{}, fmt.Errorf("calibrate: background embedding %d has %d values, the gallery's model makes %d", i, len(b), g.model.Dim)
+		}
+	}
+	impostors, genuine := g.scores(background)
+	slices.Sort(impostors)
+	slices.Sort(genuine)
+	c := Calibration{Impostors: len(impostors), Genuine: len(genuine)}
+	switch {
+	case len(impostors) == 0 && len(genuine) == 0:
+		c.Threshold, c.Why = DefaultThreshold, "too few pictures to tell: the default"
+	case len(impostors) == 0:
+		c.Threshold, c.Why = quantile(genuine, maxFRR)-0.1, "nothing to tell it from: a tenth below the enrolled pictures' own scores"
+	case len(genuine) == 0:
+		top := quantile(impostors, 1-far)
+		c.Threshold, c.Why = top+0.1*(1-top), "one picture each: a little above the scores between identities"
+	default:
+		low, high := quantile(impostors, 1-far), quantile(genuine, maxFRR)
+		if low < high {
+			c.Threshold, c.Why = (low+high)/2, "midway between strangers' and own scores"
+		} else {
+			c.Threshold, c.Why = leastError(impostors, genuine), "strangers' and own scores overlap: least sum of errors"
+		}
+	}
+	c.Threshold = max(-0.99, min(c.Threshold, 1))
+	c.FAR, c.FRR = shareFrom(impostors, c.Threshold), 1-shareFrom(genuine, c.Threshold)
+	if len(genuine) == 0 {
+		c.FRR = 0
+	}
+	return c, nil
+}
+
+// scores returns the impostor and genuine scores, of at most maxProbes embeddings each, evenly taken.
+func (g *Gallery) scores(background [][]float32) (impostors, genuine []float32) {
+	dim := g.model.Dim
+	stride := 1 + g.Len()/maxProbes
+	n := 0
+	for i, rows := range g.vectors {
+		for r := 0; r*dim < len(rows); r++ {
+			if n++; n%stride != 0 {
+				continue
+			}
+			v := rows[r*dim : (r+1)*dim]
+			if len(rows) > dim {
+				genuine = append(genuine, best(v, rows, r))
+			}
+			if len(g.vectors) > 1 {
+				impostors = append(impostors, g.bestExcept(v, i))
+			}
+		}
+	}
+	if len(g.vectors) == 0 {
+		return impostors, genuine
+	}
+	stride = 1 + len(background)/maxProbes
+	for i := 0; i < len(background); i += stride {
+		impostors = append(impostors, g.bestExcept(background[i], -1))
+	}
+	return impostors, genuine
+}
+
+func (g *Gallery) bestExcept(v []float32, skip int) float32 {
+	top := float32(-2)
+	for i, rows := range g.vectors {
+		if i != skip {
+			top = max(top, best(v, rows, -1))
+		}
+	}
+	return top
+}
+
+// quantile returns the value below or at which the share q of the sorted values lies.
+func quantile(sorted []float32, q float64) float32 {
+	i := int(math.Ceil(q*float64(len(sorted)))) - 1
+	return sorted[max(0, min(i, len(sorted)-1))]
+}
+
+// shareFrom returns the share of the sorted values that are at least t.
+func shareFrom(sorted []float32, t float32) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	i, _ := slices.BinarySearch(sorted, t)
+	return float64(len(sorted)-i) / float64(len(sorted))
+}
+
+// leastError returns the threshold with the least FAR + FRR; of several, the highest.
+func leastError(impostors, genuine []float32) float32 {
+	bestT, bestSum := genuine[0], math.Inf(1)
+	for _, t := range genuine {
+		if sum := shareFrom(impostors, t) + 1 - shareFrom(genuine, t); sum <= bestSum {
+			bestT, bestSum = t, sum
+		}
+	}
+	return bestT
+}
