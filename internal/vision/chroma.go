@@ -1,9 +1,6 @@
 package vision
 
-import (
-	"image"
-	"image/color"
-)
+import "image"
 
 // fromYCbCr converts what JPEG decodes to. Where chroma has half the resolution it is interpolated with libjpeg's
 // triangle filter ("fancy upsampling"): OpenCV, Pillow and the pictures a pretrained network learned from all went that
@@ -23,10 +20,19 @@ func fromYCbCr(out Frame, m *image.YCbCr) {
 		blue, red := cb.row(y), cr.row(y)
 		for x := range out.Width {
 			d := row[3*x : 3*x+3 : 3*x+3]
-			d[0], d[1], d[2] = color.YCbCrToRGB(luma[x], blue[x], red[x])
+			d[0], d[1], d[2] = rgb(luma[x], blue[x], red[x])
 		}
 	}
 }
+
+// rgb is the conversion of the JFIF standard (ITU-T T.871), rounded to nearest as libjpeg does.
+func rgb(luma, blue, red byte) (r, g, b byte) {
+	const half, bits = 1 << 15, 16 // 16 bits of fraction
+	y, cb, cr := int32(luma), int32(blue)-128, int32(red)-128
+	return clamp(y + (91881*cr+half)>>bits), clamp(y + (half-22554*cb-46802*cr)>>bits), clamp(y + (116130*cb+half)>>bits)
+}
+
+func clamp(v int32) byte { return byte(max(0, min(v, 255))) }
 
 // chromaScale returns how many luma columns and rows one chroma sample stands for.
 func chromaScale(ratio image.YCbCrSubsampleRatio) (across, down int) {
