@@ -1,0 +1,82 @@
+// Package xbm is cross-batch memory for metric learning: a first-in-first-out memory of the embeddings and labels of
+// the last batches, against which each batch is compared (Wang, Zhang, Huang, Scott: "Cross-Batch Memory for Embedding
+// Learning", CVPR 2020, arXiv 1912.06798). Embeddings drift slowly, so those of some steps ago still are valid
+// references, at the price of a matrix product instead of a larger batch.
+//
+// Everything here builds GoMLX graphs; the memory lives on the backend's device and no gradient flows into it.
+package xbm
+
+import (
+	"fmt"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/graph"
+)
+
+type node = graph.Node
+
+// Memory is a ring of the last embeddings.
+type Memory struct {
+	Embeddings *node // [M, D] float32, L2-normalised where filled
+	Labels     *node // [M] int32
+	Head       *node // scalar int32: the slot that is written next
+	Filled     *node // scalar int32: how many slots hold an embedding
+}
+
+// Enqueue returns the memory after a batch of embeddings [B, D] and labels [B] int32 has taken the place of its B
+// oldest entries, and the slot [B] int32 each of them went to. B may be anything up to M.
+func (m Memory) Enqueue(embeddings, labels *node) (after Memory, slots *node) {
+	g := embeddings.Graph()
+	size, batch := m.size(), embeddings.Shape().Dimensions[0]
+	if batch > size {
+		panic(fmt.Errorf("xbm: a memory of %d entries is smaller than the batch of %d", size, batch))
+	}
+	limit := graph.Const(g, int32(size)) //nolint:gosec // a memory has far fewer than 2³¹ entries
+	slots = graph.Mod(graph.Add(iota32(g, batch), m.Head), limit)
+	rows := graph.InsertAxes(slots, -1)
+	after = Memory{
+		Embeddings: graph.ScatterUpdate(m.Embeddings, rows, graph.StopGradient(embeddings), false, true),
+		Labels:     graph.ScatterUpdate(m.Labels, rows, labels, false, true),
+		Head:       graph.Mod(graph.AddScalar(m.Head, batch), limit),
+		Filled:     graph.Min(graph.AddScalar(m.Filled, batch), limit),
+	}
+	return after, slots
+}
+
+// When returns m where the scalar bool is true and the older memory where it is not.
+func (m Memory) When(condition *node, older Memory) Memory {
+	choose := func(a, b *node) *node {
+		return graph.Where(graph.BroadcastToShape(condition, shapes.Make(dtypes.Bool, a.Shape().Dimensions...)), a, b)
+	}
+	return Memory{choose(m.Embeddings, older.Embeddings), choose(m.Labels, older.Labels),
+		choose(m.Head, older.Head), choose(m.Filled, older.Filled)}
+}
+
+func (m Memory) size() int { return m.Embeddings.Shape().Dimensions[0] }
+
+// Pairs returns which entries the members of a batch may be compared with: [B, M] bool, true for filled slots other
+// than the member's own. Slots is what Enqueue returned for the batch, or nil if the batch is not in the memory.
+func (m Memory) Pairs(batch int, slots *node) *node {
+	g := m.Embeddings.Graph()
+	size := m.size()
+	index := iota32(g, size)
+	allowed := graph.BroadcastToDims(graph.InsertAxes(graph.LessThan(index, m.Filled), 0), batch, size)
+	if slots == nil {
+		return allowed
+	}
+	own := graph.Equal(graph.BroadcastToDims(graph.InsertAxes(slots, -1), batch, size),
+		graph.BroadcastToDims(graph.InsertAxes(index, 0), batch, size))
+	return graph.LogicalAnd(allowed, graph.LogicalNot(own))
+}
+
+// OtherMembers returns the pairs of a batch with itself: [B, B] bool, true off the diagonal.
+func OtherMembers(g *graph.Graph, batch int) *node {
+	index := iota32(g, batch)
+	return graph.NotEqual(graph.BroadcastToDims(graph.InsertAxes(index, -1), batch, batch),
+		graph.BroadcastToDims(graph.InsertAxes(index, 0), batch, batch))
+}
+
+func iota32(g *graph.Graph, n int) *node {
+	return graph.Iota(g, shapes.Make(dtypes.Int32, n), 0)
+}
