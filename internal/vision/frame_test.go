@@ -62,19 +62,6 @@ func TestCrop(t *testing.T) {
 func TestFromImage(t *testing.T) {
 	bounds := rect(3, 5, 20, 16) // an odd corner: chroma samples are counted from 0, 0
 	images := map[string]image.Image{}
-	for _, ratio := range []image.YCbCrSubsampleRatio{
-		image.YCbCrSubsampleRatio444, image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420,
-		image.YCbCrSubsampleRatio440, image.YCbCrSubsampleRatio411, image.YCbCrSubsampleRatio410,
-	} {
-		m := image.NewYCbCr(rect(0, 0, 24, 20), ratio)
-		for i := range m.Y {
-			m.Y[i] = byte(i*i*31 + i*7)
-		}
-		for i := range m.Cb {
-			m.Cb[i], m.Cr[i] = byte(i*i*17+i), byte(i*i*13+i*5)
-		}
-		images[ratio.String()] = m.SubImage(bounds)
-	}
 	gray, rgba, nrgba := image.NewGray(bounds), image.NewRGBA(bounds), image.NewNRGBA(bounds)
 	deep, palette := image.NewRGBA64(bounds), image.NewPaletted(bounds, color.Palette{color.Black, color.White})
 	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
