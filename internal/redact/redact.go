@@ -1,0 +1,38 @@
+// Package redact takes passwords out of addresses before they are printed.
+package redact
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+const mask = "xxxxx"
+
+// userinfo is everything between :// and the last @ before the path: it also masks what no URL parser takes.
+var userinfo = regexp.MustCompile(`(://)[^/?#\s]*@`)
+
+// secretKey matches query keys under which cameras take passwords.
+var secretKey = regexp.MustCompile(`(?i)pass|pwd|secret|token|key|auth`)
+
+// URL returns an address fit for a log: the password in user:password@ and the values of query keys that look like
+// secrets are replaced. Text that is no URL comes back with anything before an @ replaced.
+func URL(address string) string {
+	if !strings.Contains(address, "://") {
+		return address
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return userinfo.ReplaceAllString(address, "${1}"+mask+"@")
+	}
+	if u.RawQuery != "" {
+		parts := strings.Split(u.RawQuery, "&")
+		for i, p := range parts {
+			if k, _, ok := strings.Cut(p, "="); ok && secretKey.MatchString(k) {
+				parts[i] = k + "=" + mask
+			}
+		}
+		u.RawQuery = strings.Join(parts, "&")
+	}
+	return u.Redacted()
+}
