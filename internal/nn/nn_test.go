@@ -105,16 +105,19 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	var buf bytes.Buffer
-	if err := WriteSafetensors(&buf, w); err != nil {
+	if err := WriteSafetensors(&buf, w, map[string]string{"step": "7"}); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "w.safetensors")
 	if err := os.WriteFile(path, buf.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	back, err := ReadSafetensors(path)
+	back, metadata, err := ReadSafetensorsMetadata(path)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if metadata["step"] != "7" {
+		t.Errorf("metadata %v lost the step", metadata)
 	}
 	if len(back) != len(w) {
 		t.Fatalf("%d tensors came back, want %d", len(back), len(w))
@@ -128,13 +131,13 @@ func TestSafetensorsRoundTrip(t *testing.T) {
 
 func FuzzSafetensors(f *testing.F) {
 	var buf bytes.Buffer
-	if err := WriteSafetensors(&buf, Weights{"a": NewTensor(2, 3), "b": NewTensor()}); err != nil {
+	if err := WriteSafetensors(&buf, Weights{"a": NewTensor(2, 3), "b": NewTensor()}, nil); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(buf.Bytes())
 	f.Add([]byte("\x02\x00\x00\x00\x00\x00\x00\x00{}"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		w, err := parseSafetensors(raw)
+		w, _, err := parseSafetensors(raw)
 		if err != nil {
 			return
 		}

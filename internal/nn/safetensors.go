@@ -24,46 +24,58 @@ type tensorInfo struct {
 // header of that length and the raw values. Files from elsewhere are taken as hostile: nothing is allocated before the
 // sizes in the header are known to fit the file.
 func ReadSafetensors(path string) (Weights, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read weights: %w", err)
-	}
-	w, err := parseSafetensors(raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s is no usable safetensors file: %w", path, err)
-	}
-	return w, nil
+	w, _, err := ReadSafetensorsMetadata(path)
+	return w, err
 }
 
-func parseSafetensors(raw []byte) (Weights, error) {
+// ReadSafetensorsMetadata is ReadSafetensors for files whose metadata matter too.
+func ReadSafetensorsMetadata(path string) (Weights, map[string]string, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read weights: %w", err)
+	}
+	w, metadata, err := parseSafetensors(raw)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s is no usable safetensors file: %w", path, err)
+	}
+	return w, metadata, nil
+}
+
+// metadataKey is the header's entry that is no tensor.
+const metadataKey = "__metadata__"
+
+func parseSafetensors(raw []byte) (w Weights, metadata map[string]string, err error) {
 	if len(raw) < 8 {
-		return nil, fmt.Errorf("%d bytes are too few", len(raw))
+		return nil, nil, fmt.Errorf("%d bytes are too few", len(raw))
 	}
 	n := binary.LittleEndian.Uint64(raw)
 	if n > maxHeader || n > uint64(len(raw)-8) {
-		return nil, fmt.Errorf("its header says %d bytes, the file has %d", n, len(raw))
+		return nil, nil, fmt.Errorf("its header says %d bytes, the file has %d", n, len(raw))
 	}
 	var header map[string]json.RawMessage
 	if err := json.Unmarshal(raw[8:8+n], &header); err != nil {
-		return nil, fmt.Errorf("header: %w", err)
+		return nil, nil, fmt.Errorf("header: %w", err)
 	}
 	data := raw[8+n:]
-	w := Weights{}
+	w = Weights{}
 	for name, field := range header {
-		if name == "__metadata__" {
+		if name == metadataKey {
+			if err := json.Unmarshal(field, &metadata); err != nil {
+				return nil, nil, fmt.Errorf("metadata: %w", err)
+			}
 			continue
 		}
 		var info tensorInfo
 		if err := json.Unmarshal(field, &info); err != nil {
-			return nil, fmt.Errorf("tensor %q: %w", name, err)
+			return nil, nil, fmt.Errorf("tensor %q: %w", name, err)
 		}
 		t, err := info.decode(data)
 		if err != nil {
-			return nil, fmt.Errorf("tensor %q: %w", name, err)
+			return nil, nil, fmt.Errorf("tensor %q: %w", name, err)
 		}
 		w[name] = t
 	}
-	return w, nil
+	return w, metadata, nil
 }
 
 func (info *tensorInfo) decode(data []byte) (*Tensor, error) {
@@ -91,10 +103,14 @@ func (info *tensorInfo) decode(data []byte) (*Tensor, error) {
 	return t, nil
 }
 
-// WriteSafetensors writes float32 tensors, sorted by name, so that the same weights give the same bytes.
-func WriteSafetensors(out io.Writer, w Weights) error {
+// WriteSafetensors writes float32 tensors, sorted by name, so that the same weights give the same bytes. The metadata
+// may be nil.
+func WriteSafetensors(out io.Writer, w Weights, metadata map[string]string) error {
 	names := slices.Sorted(maps.Keys(w))
-	header := map[string]tensorInfo{}
+	header := map[string]any{}
+	if len(metadata) > 0 {
+		header[metadataKey] = metadata
+	}
 	offset := int64(0)
 	for _, name := range names {
 		t := w[name]
