@@ -137,3 +137,18 @@ func checkPair(queries, gallery Embeddings) error {
 	}
 	return nil
 }
+
+// Normalize scales v to length 1 in place. A vector of zeros stays as it is.
+func Normalize(v []float32) {
+	sum := 0.0
+	for _, x := range v {
+		sum += float64(x) * float64(x)
+	}
+	if sum == 0 {
+		return
+	}
+	scale := float32(1 / math.Sqrt(sum))
+	for i := range v {
+		v[i] *= scale
+	}
+}
