@@ -8,7 +8,6 @@ package engine
 import (
 	"fmt"
 
-	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/core/graph"
 
 	"xbmedge/internal/nn"
@@ -99,7 +98,8 @@ func (f *Forward) offset(l *nn.Layer, y *node) *node {
 		variance = graph.ReduceMean(graph.Square(graph.Sub(y, perChannel(mean))), 0, 1, 2)
 		f.Observe(l.Name, mean, variance)
 	}
-	factor := graph.Mul(f.Param(l.Name+nn.BNScale), graph.Rsqrt(graph.AddScalar(variance, nn.BatchNormEpsilon)))
+	// A quotient: GoMLX has no gradient for Rsqrt.
+	factor := graph.Div(f.Param(l.Name+nn.BNScale), graph.Sqrt(graph.AddScalar(variance, nn.BatchNormEpsilon)))
 	shift := graph.Sub(f.Param(l.Name+nn.BNOffset), graph.Mul(mean, factor))
 	return graph.Add(graph.Mul(y, perChannel(factor)), perChannel(shift))
 }
@@ -167,12 +167,7 @@ func (f *Forward) depthwise(l *nn.Layer, x *node, out nn.Shape) *node {
 // shifts returns, for each kernel position in row order, the input value it meets at every output: [N, OH, OW, C].
 func shifts(l *nn.Layer, x *node, out nn.Shape) []*node {
 	pad := paddings(l, x)
-	axes := make([]compute.PadAxis, 4)
-	axes[1] = compute.PadAxis{Start: pad[0][0], End: pad[0][1]}
-	axes[2] = compute.PadAxis{Start: pad[1][0], End: pad[1][1]}
-	if axes[1] != (compute.PadAxis{}) || axes[2] != (compute.PadAxis{}) {
-		x = graph.Pad(x, graph.ScalarZero(x.Graph(), x.DType()), axes...)
-	}
+	x = zeroPad(zeroPad(x, 1, pad[0]), 2, pad[1])
 	var views []*node
 	for ky := range l.Kernel {
 		for kx := range l.Kernel {
@@ -182,6 +177,26 @@ func shifts(l *nn.Layer, x *node, out nn.Shape) []*node {
 		}
 	}
 	return views
+}
+
+// zeroPad adds zeros before and after along an axis. It is a concatenation, since GoMLX has no gradient for Pad.
+func zeroPad(x *node, axis int, by [2]int) *node {
+	parts := []*node{x}
+	zeros := func(n int) *node {
+		shape := x.Shape().Clone()
+		shape.Dimensions[axis] = n
+		return graph.Zeros(x.Graph(), shape)
+	}
+	if by[0] > 0 {
+		parts = append([]*node{zeros(by[0])}, parts...)
+	}
+	if by[1] > 0 {
+		parts = append(parts, zeros(by[1]))
+	}
+	if len(parts) == 1 {
+		return x
+	}
+	return graph.Concatenate(parts, axis)
 }
 
 func paddings(l *nn.Layer, x *node) [][2]int {

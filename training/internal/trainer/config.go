@@ -1,0 +1,140 @@
+// Package trainer trains an embedding network with cross-batch memory: it prepares inputs, runs the steps, measures
+// retrieval on photos held back, and keeps the run folder.
+package trainer
+
+import (
+	"errors"
+	"fmt"
+
+	"xbmedge/training/internal/xbm"
+)
+
+// Config is everything that decides a run; with the same data and the go backend the same Config gives the same weights.
+type Config struct {
+	Seed      uint64          `yaml:"seed" json:"seed"`
+	Backend   string          `yaml:"backend" json:"backend"` // go, xla:cpu, xla:cuda
+	Workers   int             `yaml:"workers" json:"workers"` // goroutines that decode and augment; 0: one a core
+	Network   NetworkConfig   `yaml:"network" json:"network"`
+	Data      DataConfig      `yaml:"data" json:"data"`
+	Sampler   SamplerConfig   `yaml:"sampler" json:"sampler"`
+	Loss      LossConfig      `yaml:"loss" json:"loss"`
+	XBM       MemoryConfig    `yaml:"xbm" json:"xbm"`
+	Optimizer OptimizerConfig `yaml:"optimizer" json:"optimizer"`
+	Schedule  ScheduleConfig  `yaml:"schedule" json:"schedule"`
+}
+
+// NetworkConfig chooses the backbone and what of it is trained.
+type NetworkConfig struct {
+	Name      string  `yaml:"name" json:"name"`           // smallcnn or mobilenetv2
+	Width     float64 `yaml:"width" json:"width"`         // mobilenetv2: channel multiplier
+	Channels  []int   `yaml:"channels" json:"channels"`   // smallcnn: one 3×3 convolution each
+	Size      int     `yaml:"size" json:"size"`           // input height and width, pixels
+	Embedding int     `yaml:"embedding" json:"embedding"` // values in an embedding
+	Weights   string  `yaml:"weights" json:"weights"`     // safetensors file of the backbone; empty: from scratch
+	// Freeze names the last layer of the frozen trunk, for example pool (only the head learns) or features.15.add.
+	// Empty: everything is trained.
+	Freeze string `yaml:"freeze" json:"freeze"`
+	// Views is how many augmented views of each photo the frozen trunk is run on; 0 trains on the plain photo alone.
+	Views int `yaml:"views" json:"views"`
+}
+
+// DataConfig says which photos are trained on.
+type DataConfig struct {
+	Validation float64 `yaml:"validation" json:"validation"` // share of each class held back to choose the best checkpoint
+	Flip       bool    `yaml:"flip" json:"flip"`             // mirrored views; not for things with writing that must not be confused with their mirror image
+	MinScale   float64 `yaml:"min_scale" json:"min_scale"`   // smallest share of a photo's area that a random crop keeps
+	Jitter     float64 `yaml:"jitter" json:"jitter"`         // strength of the colour jitter, 0 to 1
+	Rotation   float64 `yaml:"rotation" json:"rotation"`     // largest rotation, degrees
+}
+
+// SamplerConfig shapes a batch: Classes × Photos.
+type SamplerConfig struct {
+	Classes int `yaml:"classes" json:"classes"`
+	Photos  int `yaml:"photos" json:"photos"`
+}
+
+// LossConfig is the contrastive loss's.
+type LossConfig struct {
+	PositiveMargin float64 `yaml:"positive_margin" json:"positive_margin"`
+	NegativeMargin float64 `yaml:"negative_margin" json:"negative_margin"`
+	Reduction      string  `yaml:"reduction" json:"reduction"` // nonzero or per_anchor
+}
+
+func (c *LossConfig) contrastive() xbm.Contrastive {
+	return xbm.Contrastive{Positive: c.PositiveMargin, Negative: c.NegativeMargin, Reduction: xbm.Reduction(c.Reduction)}
+}
+
+// MemoryConfig is the cross-batch memory's.
+type MemoryConfig struct {
+	Size      int     `yaml:"size" json:"size"`             // entries; 0 trains without memory
+	StartIter int     `yaml:"start_iter" json:"start_iter"` // steps before the memory is used
+	Weight    float64 `yaml:"weight" json:"weight"`         // of the loss against the memory
+}
+
+// OptimizerConfig is Adam's.
+type OptimizerConfig struct {
+	LearningRate float64 `yaml:"learning_rate" json:"learning_rate"`
+	WeightDecay  float64 `yaml:"weight_decay" json:"weight_decay"`
+	Warmup       int     `yaml:"warmup" json:"warmup"` // steps of linear growth, before the cosine decay
+}
+
+// ScheduleConfig says how long a run takes.
+type ScheduleConfig struct {
+	Steps      int `yaml:"steps" json:"steps"`
+	Evaluate   int `yaml:"evaluate" json:"evaluate"`     // steps between two evaluations
+	Checkpoint int `yaml:"checkpoint" json:"checkpoint"` // steps between two checkpoints
+}
+
+// DefaultConfig trains a small network from scratch in about a minute on two cores.
+func DefaultConfig() Config {
+	return Config{
+		Seed: 1, Backend: "go",
+		Network:   NetworkConfig{Name: "smallcnn", Width: 1, Channels: []int{32, 64, 128, 256}, Size: 64, Embedding: 128},
+		Data:      DataConfig{Validation: 0.1, MinScale: 0.5, Jitter: 0.3, Rotation: 10},
+		Sampler:   SamplerConfig{Classes: 16, Photos: 4},
+		Loss:      LossConfig{PositiveMargin: 1, NegativeMargin: 0.5, Reduction: string(xbm.NonZero)},
+		XBM:       MemoryConfig{Size: 1024, StartIter: 50, Weight: 1},
+		Optimizer: OptimizerConfig{LearningRate: 2e-3, Warmup: 50},
+		Schedule:  ScheduleConfig{Steps: 600, Evaluate: 100, Checkpoint: 100},
+	}
+}
+
+// Validate returns all faults at once, each with its key.
+func (c *Config) Validate() error {
+	var faults []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	n := &c.Network
+	check(n.Name == "smallcnn" || n.Name == "mobilenetv2", "network.name is %q: take smallcnn or mobilenetv2", n.Name)
+	check(n.Name != "smallcnn" || len(n.Channels) > 0, "network.channels is empty: give one number for each convolution")
+	for _, ch := range n.Channels {
+		check(ch > 0, "network.channels holds %d: each must be above 0", ch)
+	}
+	check(n.Width > 0 && n.Width <= 4, "network.width is %g: take 0.35 to 1.4", n.Width)
+	check(n.Size >= 16 && n.Size <= 1024, "network.size is %d: take 16 to 1024 pixels", n.Size)
+	check(n.Embedding > 0 && n.Embedding <= 4096, "network.embedding is %d: take 1 to 4096", n.Embedding)
+	check(n.Freeze == "" || n.Weights != "", "network.freeze is %q but network.weights is empty: a trunk is frozen only with weights", n.Freeze)
+	check(n.Views >= 0, "network.views is %d: must not be negative", n.Views)
+	check(c.Data.Validation >= 0 && c.Data.Validation < 1, "data.validation is %g: take a share from 0 to below 1", c.Data.Validation)
+	check(c.Data.MinScale > 0 && c.Data.MinScale <= 1, "data.min_scale is %g: take a share above 0 and up to 1", c.Data.MinScale)
+	check(c.Data.Jitter >= 0 && c.Data.Jitter <= 1, "data.jitter is %g: take 0 to 1", c.Data.Jitter)
+	check(c.Sampler.Classes >= 2, "sampler.classes is %d: pairs of two classes need at least 2", c.Sampler.Classes)
+	check(c.Sampler.Photos >= 2, "sampler.photos is %d: pairs of one class need at least 2", c.Sampler.Photos)
+	check(c.Loss.Reduction == string(xbm.NonZero) || c.Loss.Reduction == string(xbm.PerAnchor),
+		"loss.reduction is %q: take nonzero or per_anchor", c.Loss.Reduction)
+	check(c.Loss.PositiveMargin > c.Loss.NegativeMargin, "loss.positive_margin %g must be above loss.negative_margin %g",
+		c.Loss.PositiveMargin, c.Loss.NegativeMargin)
+	batch := c.Sampler.Classes * c.Sampler.Photos
+	check(c.XBM.Size == 0 || c.XBM.Size >= batch, "xbm.size is %d: take 0 (no memory) or at least a batch, %d", c.XBM.Size, batch)
+	check(c.XBM.Size < 1<<24, "xbm.size is %d: too large", c.XBM.Size)
+	check(c.XBM.StartIter >= 0, "xbm.start_iter is %d: must not be negative", c.XBM.StartIter)
+	check(c.Optimizer.LearningRate > 0, "optimizer.learning_rate is %g: must be above 0", c.Optimizer.LearningRate)
+	check(c.Optimizer.WeightDecay >= 0, "optimizer.weight_decay is %g: must not be negative", c.Optimizer.WeightDecay)
+	check(c.Schedule.Steps > 0 && c.Schedule.Steps < exactInt, "schedule.steps is %d: must be above 0", c.Schedule.Steps)
+	check(c.Schedule.Evaluate > 0, "schedule.evaluate is %d: must be above 0", c.Schedule.Evaluate)
+	check(c.Schedule.Checkpoint > 0, "schedule.checkpoint is %d: must be above 0", c.Schedule.Checkpoint)
+	return errors.Join(faults...)
+}

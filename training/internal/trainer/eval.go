@@ -1,0 +1,88 @@
+package trainer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+
+	"xbmedge/internal/embed"
+	"xbmedge/internal/nn"
+	"xbmedge/internal/photos"
+	"xbmedge/internal/retrieval"
+)
+
+// Evaluation is how well a run's network finds its like.
+type Evaluation struct {
+	RecallAt1 float64 `json:"recall_at_1"`
+	RecallAt5 float64 `json:"recall_at_5"`
+	MAP       float64 `json:"map"`
+	Queries   int     `json:"queries"`
+	Gallery   int     `json:"gallery"`
+	Skipped   int     `json:"skipped"`
+}
+
+// ReadNetwork returns the network a run exported, without batch norms, and its weights.
+func ReadNetwork(run string) (*nn.Network, nn.Weights, error) {
+	f := folder(run)
+	raw, err := os.ReadFile(f.path(NetworkFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil, fmt.Errorf("%s holds no trained network yet: it has no %s", run, NetworkFile)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read run: %w", err)
+	}
+	net := &nn.Network{}
+	if err := json.Unmarshal(raw, net); err != nil {
+		return nil, nil, fmt.Errorf("read run: %s: %w", f.path(NetworkFile), err)
+	}
+	w, err := nn.ReadSafetensors(f.path(WeightsFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	return net, w, net.Check(w)
+}
+
+// Evaluate lets each query look for its class in the gallery, in float32.
+func Evaluate(ctx context.Context, run string, gallery, queries []photos.Photo, log *slog.Logger) (*Evaluation, error) {
+	net, w, err := ReadNetwork(run)
+	if err != nil {
+		return nil, err
+	}
+	file, err := floatModel(net, w)
+	if err != nil {
+		return nil, err
+	}
+	embedder, err := embed.New(file, embed.Options{Threads: runtime.GOMAXPROCS(0), Log: log})
+	if err != nil {
+		return nil, err
+	}
+	e, err := evaluate(ctx, embedder, gallery, queries, log)
+	return e, errors.Join(err, embedder.Close())
+}
+
+func evaluate(ctx context.Context, embedder *embed.Embedder, gallery, queries []photos.Photo, log *slog.Logger) (*Evaluation, error) {
+	g, skippedGallery, err := embedder.Photos(ctx, gallery)
+	if err != nil {
+		return nil, err
+	}
+	q, skippedQueries, err := embedder.Photos(ctx, queries)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range append(skippedGallery, skippedQueries...) {
+		log.Warn("photo skipped", "path", s.Path, "err", s.Err)
+	}
+	e := &Evaluation{Queries: q.Len(), Gallery: g.Len(), Skipped: len(skippedGallery) + len(skippedQueries)}
+	lq, lg := embed.Labels(q, g)
+	recall, err := retrieval.RecallAtK(q.Embeddings, lq, g.Embeddings, lg, 1, 5)
+	if err != nil {
+		return nil, err
+	}
+	e.RecallAt1, e.RecallAt5 = recall[0], recall[1]
+	e.MAP, err = retrieval.MeanAveragePrecision(q.Embeddings, lq, g.Embeddings, lg)
+	return e, err
+}

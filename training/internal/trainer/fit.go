@@ -1,0 +1,291 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"xbmedge/internal/retrieval"
+	"xbmedge/internal/vision"
+	"xbmedge/training/internal/dataset"
+	"xbmedge/training/internal/engine"
+)
+
+// Progress is told how a run comes along. Its methods are called from one goroutine at a time.
+type Progress interface {
+	Prepare(share float64)              // the frozen trunk is being run, share of it done
+	Step(step, steps int, loss float64) // one step done
+	Evaluated(m *Metrics)               // one evaluation done
+}
+
+// Result is what a finished run reached.
+type Result struct {
+	Steps   int     `json:"steps"`
+	Best    Metrics `json:"best"`
+	Photos  int     `json:"photos"`
+	Skipped int     `json:"skipped"` // photos that could not be read
+	Seconds float64 `json:"seconds"`
+}
+
+// Interrupted reports whether Fit stopped because its context ended, with a checkpoint to go on from.
+func Interrupted(err error) bool { return errors.Is(err, errInterrupted) }
+
+// Start begins a new run in the folder run.
+func Start(ctx context.Context, d Description, run string, progress Progress, log *slog.Logger) (*Result, error) {
+	if err := d.Config.Validate(); err != nil {
+		return nil, err
+	}
+	f, err := prepare(ctx, &d, folder(run), progress, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.folder.create(&d); err != nil {
+		return nil, err
+	}
+	return f.train(ctx)
+}
+
+// Resume goes on with the run in that folder from its latest checkpoint, with the configuration it was started with.
+// On the go backend it ends with the same weights as a run that was never stopped.
+func Resume(ctx context.Context, run string, progress Progress, log *slog.Logger) (*Result, error) {
+	d, err := ReadDescription(run)
+	if err != nil {
+		return nil, err
+	}
+	c, err := folder(run).load(latestFile)
+	if err != nil {
+		return nil, err
+	}
+	f, err := prepare(ctx, d, folder(run), progress, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.sampler.Restore(c.sampler); err != nil {
+		return nil, fmt.Errorf("resume %s: its photos have changed: %w", run, err)
+	}
+	if err := f.learner.restore(c.state); err != nil {
+		return nil, fmt.Errorf("resume %s: %w", run, err)
+	}
+	if err := f.folder.rewind(c.step); err != nil {
+		return nil, err
+	}
+	f.step, f.best = c.step, c.best
+	log.Info("going on", "step", f.step)
+	return f.train(ctx)
+}
+
+// fitting is a run in progress.
+type fitting struct {
+	cfg      *Config
+	folder   folder
+	progress Progress
+	log      *slog.Logger
+	parts    *parts
+	learner  *learner
+	sampler  *dataset.PKSampler
+	inputs   inputs
+	labels   []int
+	learned  []int // indices of photos that are learned from
+	held     []int // indices of photos held back
+	skipped  int
+	step     int
+	best     *Metrics
+	started  time.Time
+	meter    meter
+}
+
+// prepare does everything before the first step.
+func prepare(ctx context.Context, d *Description, run folder, progress Progress, log *slog.Logger) (*fitting, error) {
+	f := &fitting{cfg: &d.Config, folder: run, progress: progress, log: log, started: time.Now()}
+	var err error
+	if f.parts, err = newParts(f.cfg); err != nil {
+		return nil, err
+	}
+	frames, err := f.loadPhotos(ctx, d.Data)
+	if err != nil {
+		return nil, err
+	}
+	f.learned, f.held = split(f.labels, f.cfg.Data.Validation, f.cfg.Seed)
+	trainLabels := make([]int, len(f.learned))
+	for k, i := range f.learned {
+		trainLabels[k] = f.labels[i]
+	}
+	p := &f.cfg.Sampler
+	if f.sampler, err = dataset.NewPKSampler(trainLabels, p.Classes, p.Photos, f.cfg.Seed^seedSampler); err != nil {
+		return nil, err
+	}
+	if f.parts.trunk == nil {
+		f.inputs, err = newPixels(frames, f.cfg)
+	} else {
+		f.inputs, err = newViews(ctx, frames, f.parts, f.cfg, progress.Prepare)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("%w before the first step; nothing was written", errInterrupted)
+		}
+		return nil, err
+	}
+	backend, lowering, err := engine.Open(f.cfg.Backend)
+	if err != nil {
+		return nil, err
+	}
+	f.learner, err = newLearner(backend, lowering, f.parts.tail, f.parts.weights, f.cfg)
+	return f, err
+}
+
+// roomToCrop is how much larger than the input photos are kept, so that random crops still have pixels to choose from.
+const roomToCrop = 1.25
+
+func (f *fitting) loadPhotos(ctx context.Context, root string) ([]vision.Frame, error) {
+	all, err := dataset.Open(TrainFolder(root))
+	if err != nil {
+		return nil, err
+	}
+	set, leftOut, err := all.ForTraining()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", root, err)
+	}
+	for _, class := range leftOut {
+		f.log.Warn("class left out: one photo makes no pair; add another", "class", class)
+	}
+	loaded, frames, skipped, err := set.Load(ctx, int(roomToCrop*float64(f.cfg.Network.Size)), f.cfg.workers())
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range skipped {
+		f.log.Warn("photo skipped", "path", s.Path, "err", s.Err)
+	}
+	if f.skipped = len(skipped); f.skipped > 0 {
+		if _, single, err := loaded.ForTraining(); err != nil || len(single) > 0 {
+			return nil, fmt.Errorf("%s: after %d unreadable photos class %v has too few left: replace them", root, f.skipped, single)
+		}
+	}
+	f.labels = loaded.Labels
+	if n := len(loaded.Classes); n < f.cfg.Sampler.Classes {
+		f.log.Warn("fewer classes than sampler.classes: batches are smaller", "classes", n)
+		f.cfg.Sampler.Classes = n
+	}
+	return frames, nil
+}
+
+// TrainFolder returns root/train where there is one, else root.
+func TrainFolder(root string) string {
+	if sub := filepath.Join(root, "train"); isFolder(sub) {
+		return sub
+	}
+	return root
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// split holds back a share of each class's photos, at least one of a class with three or more, and returns the indices
+// that are left to train on and those held back, ascending.
+func split(labels []int, share float64, seed uint64) (train, held []int) {
+	byClass := map[int][]int{}
+	classes := 0
+	for i, l := range labels {
+		byClass[l] = append(byClass[l], i)
+		classes = max(classes, l+1)
+	}
+	back := make([]bool, len(labels))
+	rng := rand.New(rand.NewPCG(seed, seedSplit))
+	for class := range classes {
+		photos := byClass[class]
+		n := 0
+		if share > 0 && len(photos) >= 3 {
+			n = min(max(1, int(math.Round(share*float64(len(photos))))), len(photos)-2)
+		}
+		for _, k := range rng.Perm(len(photos))[:n] {
+			back[photos[k]] = true
+		}
+	}
+	for i := range labels {
+		if back[i] {
+			held = append(held, i)
+		} else {
+			train = append(train, i)
+		}
+	}
+	return train, held
+}
+
+// evaluate measures retrieval: photos held back look for their class among those learned from. With none held back
+// each photo looks among all others.
+func (f *fitting) evaluate(ctx context.Context) (*Metrics, error) {
+	w, err := f.learner.weights()
+	if err != nil {
+		return nil, err
+	}
+	file, err := floatModel(f.parts.tail, w)
+	if err != nil {
+		return nil, err
+	}
+	dim := f.cfg.Network.Embedding
+	all := make([]float32, len(f.labels)*dim)
+	keep := func(i int, y []float32) {
+		retrieval.Normalize(y)
+		copy(all[i*dim:], y)
+	}
+	if err := runAll(ctx, file, len(f.labels), f.cfg.workers(), f.inputs.Plain, keep, func(int) {}); err != nil {
+		return nil, err
+	}
+	pick := func(indices []int) (retrieval.Embeddings, []int) {
+		e := retrieval.Embeddings{Dim: dim}
+		var labels []int
+		for _, i := range indices {
+			e.Data = append(e.Data, all[i*dim:(i+1)*dim]...)
+			labels = append(labels, f.labels[i])
+		}
+		return e, labels
+	}
+	gallery, galleryLabels := pick(f.learned)
+	m := &Metrics{Step: f.step}
+	var recall []float64
+	if len(f.held) == 0 {
+		if recall, err = retrieval.RecallAtKLeaveOneOut(gallery, galleryLabels, 1, 5); err != nil {
+			return nil, err
+		}
+		m.MAP, err = retrieval.MeanAveragePrecisionLeaveOneOut(gallery, galleryLabels)
+	} else {
+		queries, queryLabels := pick(f.held)
+		if recall, err = retrieval.RecallAtK(queries, queryLabels, gallery, galleryLabels, 1, 5); err != nil {
+			return nil, err
+		}
+		m.MAP, err = retrieval.MeanAveragePrecision(queries, queryLabels, gallery, galleryLabels)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.RecallAt1, m.RecallAt5 = recall[0], recall[1]
+	return m, nil
+}
+
+func (c *Config) workers() int {
+	if c.Workers > 0 {
+		return c.Workers
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+func (c *DataConfig) augment() dataset.Augment {
+	a := dataset.Augment{
+		CropScaleMin: c.MinScale, CropScaleMax: 1, CropAspect: 1.2,
+		Warp: 0.7, WarpDegrees: c.Rotation, WarpTilt: 0.05,
+		Jitter: 0.8, Brightness: c.Jitter, Contrast: c.Jitter, Saturation: c.Jitter, Hue: 30 * c.Jitter,
+		Blur: 0.1, Noise: 0.2, NoiseSigma: 6, Erase: 0.2, EraseScaleMax: 0.12,
+	}
+	if c.Flip {
+		a.Flip = 0.5
+	}
+	return a
+}

@@ -1,0 +1,202 @@
+package trainer
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"xbmedge/internal/nn"
+	"xbmedge/internal/tflite"
+	"xbmedge/internal/tflitefile"
+	"xbmedge/internal/vision"
+	"xbmedge/training/internal/dataset"
+)
+
+// inputs yields what the learner takes in: pixels, or what a frozen trunk makes of them.
+type inputs interface {
+	// Fill writes varied inputs of these photos, one after another; equal steps give equal variations.
+	Fill(step uint64, indices []int, dst []float32) error
+	// Plain writes the input of one photo as the board would see it. It may be called from several goroutines.
+	Plain(i int, dst []float32) error
+}
+
+var (
+	_ inputs = (*pixels)(nil)
+	_ inputs = (*views)(nil)
+)
+
+// pixels are photos in memory, varied anew at every step.
+type pixels struct {
+	*dataset.Batcher
+	plain []vision.Frame
+}
+
+func newPixels(frames []vision.Frame, cfg *Config) (*pixels, error) {
+	size := cfg.Network.Size
+	b, err := dataset.NewBatcher(frames, cfg.Data.augment(), size, size, cfg.workers(), cfg.Seed^seedBatch)
+	if err != nil {
+		return nil, err
+	}
+	p := &pixels{Batcher: b, plain: make([]vision.Frame, len(frames))}
+	resize := vision.NewPreprocessor(size, size)
+	for i, f := range frames {
+		small, err := resize.Resize(f)
+		if err != nil {
+			return nil, err
+		}
+		p.plain[i] = vision.NewFrame(size, size)
+		copy(p.plain[i].Pix, small.Pix)
+	}
+	return p, nil
+}
+
+func (p *pixels) Plain(i int, dst []float32) error { return vision.Float32(dst, p.plain[i]) }
+
+// views are a frozen trunk's outputs: for each photo the plain one and a number of variations, computed once.
+type views struct {
+	seed   uint64
+	size   int       // values of one output
+	photos int       // photos
+	varied int       // variations of each
+	values []float32 // [1 + varied][photos][size]
+}
+
+// newViews runs the trunk on every photo, plain and varied. Done is called now and then with the share that is done.
+func newViews(ctx context.Context, frames []vision.Frame, m *parts, cfg *Config, done func(share float64)) (*views, error) {
+	trunk, err := floatModel(m.trunk, m.weights)
+	if err != nil {
+		return nil, fmt.Errorf("frozen trunk: %w", err)
+	}
+	v := &views{seed: cfg.Seed ^ seedBatch, size: m.tail.Input.Size(), photos: len(frames), varied: cfg.Network.Views}
+	rounds := 1 + v.varied
+	v.values = make([]float32, rounds*v.photos*v.size)
+	size := cfg.Network.Size
+	augmenters := sync.Pool{}
+	for round := range rounds {
+		augment := dataset.Augment{}
+		if round > 0 {
+			augment = cfg.Data.augment()
+		}
+		augmenters.New = func() any {
+			a, err := dataset.NewAugmenter(augment, size, size)
+			if err != nil {
+				return err
+			}
+			return a
+		}
+		fill := func(i int, dst []float32) error {
+			augmenter, ok := augmenters.Get().(*dataset.Augmenter)
+			if !ok {
+				return augment.Validate()
+			}
+			defer augmenters.Put(augmenter)
+			var out vision.Frame
+			rng := dataset.Rand(cfg.Seed^seedViews, uint64(round), uint64(i)) //nolint:gosec // not negative
+			if err := augmenter.Apply(rng, frames[i], &out); err != nil {
+				return err
+			}
+			return vision.Float32(dst, out)
+		}
+		offset := round * v.photos
+		keep := func(i int, y []float32) { copy(v.values[(offset+i)*v.size:], y) }
+		progress := func(n int) { done(float64(offset+n) / float64(rounds*v.photos)) }
+		if err := runAll(ctx, trunk, len(frames), cfg.workers(), fill, keep, progress); err != nil {
+			return nil, fmt.Errorf("frozen trunk: %w", err)
+		}
+		augmenters = sync.Pool{}
+	}
+	return v, nil
+}
+
+func (v *views) Fill(step uint64, indices []int, dst []float32) error {
+	for place, i := range indices {
+		round := 0
+		if v.varied > 0 {
+			round = 1 + dataset.Rand(v.seed, step, uint64(place)).IntN(v.varied) //nolint:gosec // not negative
+		}
+		copy(dst[place*v.size:(place+1)*v.size], v.values[(round*v.photos+i)*v.size:])
+	}
+	return nil
+}
+
+func (v *views) Plain(i int, dst []float32) error {
+	copy(dst[:v.size], v.values[i*v.size:])
+	return nil
+}
+
+// floatModel returns the folded network as a float TFLite file.
+func floatModel(net *nn.Network, w nn.Weights) ([]byte, error) {
+	net, w, err := nn.Fold(net, w)
+	if err != nil {
+		return nil, err
+	}
+	m, err := tflitefile.FromNetwork(net, w, tflitefile.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return tflitefile.Encode(m)
+}
+
+// runAll runs a float model once for each of n inputs, on several interpreters at once. Fill, keep and progress are
+// called from several goroutines, keep never twice for one i; progress gets the number done.
+func runAll(ctx context.Context, file []byte, n, workers int, fill func(i int, dst []float32) error,
+	keep func(i int, y []float32), progress func(n int)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next := make(chan int)
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	finished := 0
+	for range min(workers, n) {
+		group.Go(func() {
+			interpreter, err := tflite.Open(file, tflite.Options{Threads: 1})
+			if err != nil {
+				cancel(err)
+				return
+			}
+			defer func() {
+				if err := interpreter.Close(); err != nil {
+					cancel(err)
+				}
+			}()
+			for i := range next {
+				if err := runOne(interpreter, i, fill, keep); err != nil {
+					cancel(err)
+					return
+				}
+				mu.Lock()
+				finished++
+				progress(finished)
+				mu.Unlock()
+			}
+		})
+	}
+	for i := 0; i < n && ctx.Err() == nil; i++ {
+		select {
+		case next <- i:
+		case <-ctx.Done():
+		}
+	}
+	close(next)
+	group.Wait()
+	return context.Cause(ctx)
+}
+
+func runOne(interpreter *tflite.Interpreter, i int, fill func(i int, dst []float32) error, keep func(i int, y []float32)) error {
+	in, err := interpreter.InputFloat32(0)
+	if err != nil {
+		return err
+	}
+	if err := fill(i, in); err != nil {
+		return err
+	}
+	if err := interpreter.Invoke(); err != nil {
+		return err
+	}
+	out, err := interpreter.OutputFloat32(0)
+	if err != nil {
+		return err
+	}
+	keep(i, out)
+	return nil
+}

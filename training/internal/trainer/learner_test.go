@@ -1,0 +1,66 @@
+package trainer
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"xbmedge/internal/nn"
+	"xbmedge/training/internal/engine"
+)
+
+func BenchmarkStep(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		net  *nn.Network
+	}{
+		{"smallcnn 64", nn.SmallCNN(64, 32, 64, 128, 256).WithEmbedding(128)},
+		{"smallcnn 64 narrow", nn.SmallCNN(64, 16, 32, 64, 128).WithEmbedding(128)},
+		{"mobilenetv2 tail from 15", tail(b, "features.15.add")},
+		{"mobilenetv2 tail from 16", tail(b, "features.16.add")},
+		{"mobilenetv2 head", tail(b, "pool")},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			cfg := DefaultConfig()
+			backend, lowering, err := engine.Open("go")
+			if err != nil {
+				b.Fatal(err)
+			}
+			rng := rand.New(rand.NewPCG(1, 1))
+			w, err := c.net.Init(rng)
+			if err != nil {
+				b.Fatal(err)
+			}
+			l, err := newLearner(backend, lowering, c.net, w, &cfg)
+			if err != nil {
+				b.Fatal(err)
+			}
+			const batch = 64
+			x := make([]float32, batch*c.net.Input.Size())
+			for i := range x {
+				x[i] = rng.Float32()
+			}
+			labels := make([]int32, batch)
+			for i := range labels {
+				labels[i] = int32(i / 4) //nolint:gosec // below 16
+			}
+			if _, err := l.step(x, labels, 1e-3); err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if _, err := l.step(x, labels, 1e-3); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(batch*b.N)/b.Elapsed().Seconds(), "images/s")
+		})
+	}
+}
+
+func tail(tb testing.TB, freeze string) *nn.Network {
+	tb.Helper()
+	_, tail, err := nn.MobileNetV2(1, 224).WithEmbedding(128).Split(freeze)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return tail
+}

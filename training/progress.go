@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"xbmedge/training/internal/trainer"
+)
+
+var _ trainer.Progress = (*progress)(nil)
+
+// progress shows how a run comes along: a bar that is drawn over on a terminal, plain lines elsewhere.
+type progress struct {
+	out       io.Writer
+	terminal  bool
+	started   time.Time // of the first step of this process
+	firstStep int
+	drawn     time.Time
+	open      bool // a bar stands on the current line
+	tenth     int  // last tenth of the preparation that was printed
+}
+
+func newProgress(out io.Writer) *progress {
+	p := &progress{out: out, tenth: -1}
+	if f, ok := out.(*os.File); ok {
+		info, err := f.Stat()
+		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
+	}
+	return p
+}
+
+// redraw is how often the bar is drawn.
+const redraw = 100 * time.Millisecond
+
+func (p *progress) Prepare(share float64) {
+	if p.terminal {
+		p.bar(share, "frozen trunk")
+		return
+	}
+	if tenth := int(share * 10); tenth > p.tenth {
+		p.tenth = tenth
+		fmt.Fprintf(p.out, "frozen trunk: %3.0f %%\n", 100*share)
+	}
+}
+
+func (p *progress) Step(step, steps int, loss float64) {
+	if p.started.IsZero() {
+		p.started, p.firstStep = time.Now(), step
+	}
+	if !p.terminal {
+		return
+	}
+	left := "?"
+	if done := step - p.firstStep; done > 0 {
+		each := time.Since(p.started) / time.Duration(done)
+		left = (each * time.Duration(steps-step)).Round(time.Second).String()
+	}
+	p.bar(float64(step)/float64(steps), fmt.Sprintf("step %d/%d  loss %.4f  %s left", step, steps, loss, left))
+}
+
+func (p *progress) Evaluated(m *trainer.Metrics) {
+	p.end()
+	best := ""
+	if m.Best {
+		best = "  best"
+	}
+	fmt.Fprintf(p.out, "step %5d  loss %.4f  recall@1 %.4f  recall@5 %.4f  mAP %.4f  memory %d  %.0f images/s%s\n",
+		m.Step, m.Loss, m.RecallAt1, m.RecallAt5, m.MAP, m.Memory, m.ImagesPerSec, best)
+}
+
+func (p *progress) bar(share float64, text string) {
+	if time.Since(p.drawn) < redraw && share < 1 {
+		return
+	}
+	p.drawn, p.open = time.Now(), true
+	const width = 30
+	full := min(int(share*width), width)
+	fmt.Fprintf(p.out, "\r\x1b[K[%s%s] %3.0f %%  %s", strings.Repeat("=", full), strings.Repeat(" ", width-full), 100*share, text)
+}
+
+// end leaves the line of the bar.
+func (p *progress) end() {
+	if p.open {
+		fmt.Fprint(p.out, "\r\x1b[K")
+		p.open = false
+	}
+}
