@@ -178,7 +178,7 @@ func Decode(data []byte) (*Gallery, error) {
 func checkEntries(entries []Entry) error {
 	total := 0
 	for i, e := range entries {
-		if !idPattern.MatchString(e.ID) || e.Name == "" || len(e.Name) > maxNameBytes {
+		if !idPattern.MatchString(e.ID) || e.ID == UnknownID || e.Name == "" || len(e.Name) > maxNameBytes {
 			return fmt.Errorf("identity %d: bad id or name", i)
 		}
 		if e.Vectors < 1 || e.Vectors > MaxVectors {

@@ -23,6 +23,9 @@ const (
 	maxNameBytes  = 200
 )
 
+// UnknownID stands for "none of the enrolled" in messages; no identity may have it.
+const UnknownID = "unknown"
+
 // DefaultThreshold stands until Calibrate has seen enough to suggest a better one.
 const DefaultThreshold = 0.5
 
@@ -111,6 +114,9 @@ func (g *Gallery) find(id string) (int, bool) {
 func (g *Gallery) Enroll(id, name string, vectors [][]float32) error {
 	if !idPattern.MatchString(id) {
 		return fmt.Errorf("enroll %q: an id has 1 to 64 of a-z, 0-9, _ and -", id)
+	}
+	if id == UnknownID {
+		return fmt.Errorf("enroll %s: that id stands for what is not enrolled; choose another name", id)
 	}
 	if name == "" || len(name) > maxNameBytes {
 		return fmt.Errorf("enroll %s: the name has %d bytes; want 1 to %d", id, len(name), maxNameBytes)

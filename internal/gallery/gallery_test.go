@@ -207,6 +207,7 @@ func TestEnrollRefuses(t *testing.T) {
 		{"upper case id", "Apple", "Apple", [][]float32{{1, 0, 0, 0}}, "an id has"},
 		{"topic wildcard", "a+", "Apple", [][]float32{{1, 0, 0, 0}}, "an id has"},
 		{"empty id", "", "Apple", [][]float32{{1, 0, 0, 0}}, "an id has"},
+		{"reserved id", "unknown", "Unknown", [][]float32{{1, 0, 0, 0}}, "choose another name"},
 		{"no name", "a", "", [][]float32{{1, 0, 0, 0}}, "name has 0 bytes"},
 		{"nothing", "a", "A", nil, "no embeddings"},
 		{"other length", "a", "A", [][]float32{{1, 0, 0, 0}, {1, 0}}, "embedding 1 has 2 values, the gallery's model makes 4"},
