@@ -1,0 +1,330 @@
+// Package config is the agent's configuration: its defaults, its file and its checks.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"xbmedge/agent/internal/mqtt"
+	"xbmedge/agent/internal/pipeline"
+	"xbmedge/camera"
+	"xbmedge/internal/conf"
+)
+
+// EnvPrefix starts the names of environment variables: XBM_MQTT_BROKER sets mqtt.broker.
+const EnvPrefix = "XBM"
+
+// Config is everything the agent can be told. Load returns it checked.
+type Config struct {
+	Node     string            `yaml:"node"`      // empty: hostname and machine id
+	StateDir string            `yaml:"state_dir"` // what must outlive a restart
+	Log      Log               `yaml:"log"`
+	Model    Model             `yaml:"model"`
+	Gallery  Gallery           `yaml:"gallery"`
+	MQTT     MQTT              `yaml:"mqtt"`
+	Track    Track             `yaml:"track"`
+	Presence Presence          `yaml:"presence"`
+	Cameras  map[string]Camera `yaml:"cameras"`
+}
+
+// Log says what is logged.
+type Log struct {
+	Level  string `yaml:"level"`  // debug, info, warn or error
+	Format string `yaml:"format"` // text or json
+}
+
+// Model is the embedding model.
+type Model struct {
+	Path    string `yaml:"path"`
+	Threads int    `yaml:"threads"`
+}
+
+// Gallery holds the enrolled things.
+type Gallery struct {
+	Path      string  `yaml:"path"`
+	Threshold float64 `yaml:"threshold"` // 0: the gallery's own
+	TopK      int     `yaml:"topk"`
+}
+
+// MQTT is the broker.
+type MQTT struct {
+	Broker            string        `yaml:"broker"`
+	Base              string        `yaml:"base"`
+	ClientID          string        `yaml:"client_id"` // empty: unique for each start
+	Username          string        `yaml:"username"`
+	Password          string        `yaml:"password"`
+	PasswordFile      string        `yaml:"password_file"`
+	TLS               TLS           `yaml:"tls"`
+	KeepAlive         time.Duration `yaml:"keep_alive"`
+	Drain             time.Duration `yaml:"drain"`
+	Queue             int           `yaml:"queue"`
+	PublishEmbeddings bool          `yaml:"publish_embeddings"`
+}
+
+// TLS names files.
+type TLS struct {
+	CA   string `yaml:"ca"`
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// Track turns frames into events; see pipeline.TrackConfig.
+type Track struct {
+	Window         int           `yaml:"window"`
+	MinFrames      int           `yaml:"min_frames"`
+	HoldFrames     int           `yaml:"hold_frames"`
+	Hold           time.Duration `yaml:"hold"`
+	UpdateGain     float64       `yaml:"update_gain"`
+	UpdateInterval time.Duration `yaml:"update_interval"`
+}
+
+// Presence tells unknown things from nothing; see pipeline.PresenceConfig.
+type Presence struct {
+	Detail float64 `yaml:"detail"`
+	Change float64 `yaml:"change"`
+}
+
+// Camera is one source of frames. Its key in the file is its slug.
+type Camera struct {
+	Enabled      bool          `yaml:"enabled"`
+	Kind         string        `yaml:"kind"`
+	Address      string        `yaml:"address"`
+	Username     string        `yaml:"username"`
+	PasswordFile string        `yaml:"password_file"`
+	Width        int           `yaml:"width"`
+	Height       int           `yaml:"height"`
+	FPS          float64       `yaml:"fps"`
+	Timeout      time.Duration `yaml:"timeout"`
+}
+
+// SetDefaults fills a new camera.
+func (c *Camera) SetDefaults() { *c = Camera{Enabled: true, FPS: 10, Timeout: 5 * time.Second} }
+
+// Default returns the configuration before any file.
+func Default() *Config {
+	return &Config{
+		StateDir: "/var/lib/xbm-agent",
+		Log:      Log{Level: "info", Format: "text"},
+		Model:    Model{Threads: 2},
+		Gallery:  Gallery{TopK: 3},
+		MQTT: MQTT{
+			Broker: "tcp://localhost:1883", Base: "xbm",
+			KeepAlive: 30 * time.Second, Drain: 5 * time.Second, Queue: 10000,
+		},
+		Track: Track{
+			Window: 5, MinFrames: 3, HoldFrames: 10, Hold: 2 * time.Second, UpdateGain: 0.05, UpdateInterval: 2 * time.Second,
+		},
+		Presence: Presence{Detail: 2.5},
+	}
+}
+
+// Load reads the file at path, the environment and the settings ("mqtt.broker=…"), checks the result and fills in the
+// node id and the passwords from their files. A path of "" means no file.
+func Load(path string, set ...string) (*Config, error) {
+	c := Default()
+	if err := conf.Load(path, c, EnvPrefix, set...); err != nil {
+		return nil, err
+	}
+	if c.Node == "" {
+		c.Node = defaultNode()
+	}
+	if err := c.readPasswords(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+var slug = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
+
+// Validate reports every fault.
+func (c *Config) Validate() error {
+	var f conf.Faults
+	check := func(key string, err error) {
+		if err != nil {
+			f.Addf(key, "%w", err)
+		}
+	}
+	if c.Node != "" {
+		check("node", mqtt.CheckSegment(c.Node))
+	}
+	if c.StateDir == "" {
+		f.Addf("state_dir", "is empty; name a folder that the agent may write")
+	}
+	oneOf(&f, "log.level", c.Log.Level, "debug", "info", "warn", "error")
+	oneOf(&f, "log.format", c.Log.Format, "text", "json")
+	if c.Model.Path == "" {
+		f.Addf("model.path", "is empty; name the .tflite file")
+	}
+	if c.Model.Threads < 1 || c.Model.Threads > 64 {
+		f.Addf("model.threads", "%d; want 1 to 64", c.Model.Threads)
+	}
+	if c.Gallery.Path == "" {
+		f.Addf("gallery.path", "is empty; name the file that `xbm-agent enroll` writes")
+	}
+	if t := c.Gallery.Threshold; t < 0 || t > 1 {
+		f.Addf("gallery.threshold", "%v; want 0 (the gallery's own) to 1", t)
+	}
+	if c.Gallery.TopK < 1 || c.Gallery.TopK > 20 {
+		f.Addf("gallery.topk", "%d; want 1 to 20", c.Gallery.TopK)
+	}
+	check("mqtt.broker", mqtt.CheckBroker(c.MQTT.Broker))
+	check("mqtt.base", mqtt.CheckBase(c.MQTT.Base))
+	if c.MQTT.Password != "" && c.MQTT.PasswordFile != "" {
+		f.Addf("mqtt.password_file", "and mqtt.password are both set; keep one")
+	}
+	if c.MQTT.Queue < 1 || c.MQTT.Queue > 1_000_000 {
+		f.Addf("mqtt.queue", "%d; want 1 to 1000000", c.MQTT.Queue)
+	}
+	if c.MQTT.KeepAlive < time.Second {
+		f.Addf("mqtt.keep_alive", "%v; want 1s or more", c.MQTT.KeepAlive)
+	}
+	if c.MQTT.Drain < 0 {
+		f.Addf("mqtt.drain", "%v; want 0s or more", c.MQTT.Drain)
+	}
+	check("track", c.Pipeline("").Track.Check())
+	if c.Presence.Detail < 0 {
+		f.Addf("presence.detail", "%v; want 0 or more", c.Presence.Detail)
+	}
+	if c.Presence.Change < 0 {
+		f.Addf("presence.change", "%v; want 0 or more", c.Presence.Change)
+	}
+	c.validateCameras(&f)
+	return f.Err()
+}
+
+func (c *Config) validateCameras(f *conf.Faults) {
+	enabled := 0
+	for id, cam := range c.Cameras {
+		key := "cameras." + id
+		if !slug.MatchString(id) {
+			f.Addf(key, "a camera's name has 1 to 64 of a-z, 0-9, _ and -")
+		}
+		if reserved(id) {
+			f.Addf(key, "that name is a topic of the node; choose another")
+		}
+		kinds := []string{}
+		for _, k := range camera.Kinds() {
+			kinds = append(kinds, string(k))
+		}
+		oneOf(f, key+".kind", cam.Kind, kinds...)
+		if cam.Address == "" {
+			f.Addf(key+".address", "is empty; want a device, a URL, a clip or a folder")
+		}
+		if cam.Kind == string(camera.RTSP) && !strings.HasPrefix(cam.Address, "rtsp://") && !strings.HasPrefix(cam.Address, "rtsps://") {
+			f.Addf(key+".address", "want a URL that starts with rtsp://")
+		}
+		if cam.PasswordFile != "" && cam.Username == "" {
+			f.Addf(key+".username", "is empty, but there is a password_file")
+		}
+		if cam.FPS < 0 || cam.FPS > 1000 {
+			f.Addf(key+".fps", "%v; want 0 (all frames) to 1000", cam.FPS)
+		}
+		if cam.Width < 0 || cam.Height < 0 {
+			f.Addf(key, "width %d, height %d; want 0 (the camera's choice) or more", cam.Width, cam.Height)
+		}
+		if cam.Timeout <= 0 {
+			f.Addf(key+".timeout", "%v; want more than 0s", cam.Timeout)
+		}
+		if cam.Enabled {
+			enabled++
+		}
+	}
+	if enabled == 0 {
+		f.Addf("cameras", "no camera is configured and enabled")
+	}
+}
+
+// reserved reports whether a name is one of the node's own topics in the contract.
+func reserved(id string) bool {
+	switch id {
+	case "status", "identity", "gallery", "update", "stats", "error":
+		return true
+	}
+	return false
+}
+
+func oneOf(f *conf.Faults, key, value string, allowed ...string) {
+	for _, a := range allowed {
+		if value == a {
+			return
+		}
+	}
+	f.Addf(key, "%q is not one of %s", value, strings.Join(allowed, ", "))
+}
+
+// Pipeline returns the settings of a camera's pipeline.
+func (c *Config) Pipeline(id string) pipeline.Config {
+	cam := c.Cameras[id]
+	return pipeline.Config{
+		Camera: id, Live: camera.Kind(cam.Kind).Live(), FPS: cam.FPS,
+		Track: pipeline.TrackConfig{
+			Window: c.Track.Window, MinFrames: c.Track.MinFrames, HoldFrames: c.Track.HoldFrames, Hold: c.Track.Hold,
+			UpdateGain: float32(c.Track.UpdateGain), UpdateInterval: c.Track.UpdateInterval,
+		},
+		Presence:   pipeline.PresenceConfig{Detail: c.Presence.Detail, Change: c.Presence.Change},
+		Embeddings: c.MQTT.PublishEmbeddings,
+	}
+}
+
+// defaultNode is the hostname and six characters of the machine id, so that two boards of one image differ.
+func defaultNode() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "xbm"
+	}
+	host = regexp.MustCompile(`[^a-zA-Z0-9_-]+`).ReplaceAllString(host, "-")
+	id, err := os.ReadFile("/etc/machine-id")
+	if tail := strings.TrimSpace(string(id)); err == nil && len(tail) >= 6 {
+		host = host[:min(len(host), 57)] + "-" + tail[:6]
+	}
+	return host[:min(len(host), 64)]
+}
+
+// SequenceFile is where event numbers are kept.
+func (c *Config) SequenceFile() string { return filepath.Join(c.StateDir, "sequence.json") }
+
+func (c *Config) readPasswords() error {
+	if c.MQTT.PasswordFile != "" {
+		password, err := readSecret(c.MQTT.PasswordFile)
+		if err != nil {
+			return fmt.Errorf("mqtt.password_file: %w", err)
+		}
+		c.MQTT.Password = password
+	}
+	for id, cam := range c.Cameras {
+		if cam.Username == "" {
+			continue
+		}
+		password := ""
+		if cam.PasswordFile != "" {
+			var err error
+			if password, err = readSecret(cam.PasswordFile); err != nil {
+				return fmt.Errorf("cameras.%s.password_file: %w", id, err)
+			}
+		}
+		address, err := withUser(cam.Address, cam.Username, password)
+		if err != nil {
+			return fmt.Errorf("cameras.%s.address: %w", id, err)
+		}
+		cam.Address = address
+		c.Cameras[id] = cam
+	}
+	return nil
+}
+
+func readSecret(path string) (string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	secret := strings.TrimRight(string(data), "\r\n")
+	if secret == "" {
+		return "", errors.New("the file is empty")
+	}
+	return secret, nil
+}

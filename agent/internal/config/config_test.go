@@ -1,0 +1,110 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"xbmedge/agent/internal/config"
+	"xbmedge/internal/testdata"
+)
+
+// The shipped file must load, and say the defaults where it claims to.
+func TestShippedFile(t *testing.T) {
+	got, err := config.Load(filepath.Join(testdata.Root(t), "configs", "agent.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Default()
+	want.Node = got.Node
+	want.Model.Path = "/etc/xbm-agent/embedder.tflite"
+	want.Gallery.Path = "/var/lib/xbm-agent/things.gallery"
+	var front config.Camera
+	front.SetDefaults()
+	front.Kind, front.Address, front.Width, front.Height = "device", "/dev/video0", 640, 480
+	want.Cameras = map[string]config.Camera{"front_door": front}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the shipped file differs from the defaults (-want +got):\n%s", diff)
+	}
+	if got.Node == "" {
+		t.Error("no node id")
+	}
+}
+
+const minimal = `
+model: {path: m.tflite}
+gallery: {path: g.gallery}
+cameras: {clip: {kind: file, address: clip.mp4}}
+`
+
+func load(t *testing.T, text string, set ...string) (*config.Config, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "agent.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return config.Load(path, set...)
+}
+
+func TestFaults(t *testing.T) {
+	tests := []struct {
+		name, yaml string
+		set        []string
+		want       []string
+	}{
+		{"nothing set", "", nil, []string{"model.path: is empty", "gallery.path: is empty", "cameras: no camera"}},
+		{"broker", minimal, []string{"mqtt.broker=localhost"}, []string{`mqtt.broker: broker "localhost": want a URL such as tcp://localhost:1883`}},
+		{"broker scheme", minimal, []string{"mqtt.broker=http://user:s3cret@h"}, []string{"mqtt.broker", "http://user:xxxxx@h"}},
+		{"broker host", minimal, []string{"mqtt.broker=tcp://:1883"}, []string{"names no host"}},
+		{"broker port", minimal, []string{"mqtt.broker=tcp://h:99999"}, []string{"mqtt.broker"}},
+		{"base", minimal, []string{"mqtt.base=a/#"}, []string{"mqtt.base"}},
+		{"node", minimal, []string{"node=a b"}, []string{`node: "a b": want 1 to 64`}},
+		{"misspelt camera key", minimal, []string{"cameras.clip.adress=x"}, []string{"did you mean cameras.clip.address?"}},
+		{"camera kind", minimal, []string{"cameras.clip.kind=webcam"}, []string{`cameras.clip.kind: "webcam" is not one of file, dir, device, rtsp`}},
+		{"camera name", minimal, []string{"cameras.a b.kind=file", "cameras.a b.address=x"}, []string{"cameras.a b: a camera's name"}},
+		{"reserved camera name", minimal, []string{"cameras.status.kind=file", "cameras.status.address=x"}, []string{"cameras.status: that name is a topic"}},
+		{"rtsp without a URL", minimal, []string{"cameras.clip.kind=rtsp"}, []string{"cameras.clip.address: want a URL that starts with rtsp://"}},
+		{"all disabled", minimal, []string{"cameras.clip.enabled=false"}, []string{"cameras: no camera is configured and enabled"}},
+		{"window", minimal, []string{"track.window=2"}, []string{"track: 3 agreeing frames in a window of 2"}},
+		{"level", minimal, []string{"log.level=loud"}, []string{`log.level: "loud" is not one of debug, info, warn, error`}},
+		{"two passwords", minimal, []string{"mqtt.password=a", "mqtt.password_file=b"}, []string{"keep one"}},
+		{"missing password file", minimal, []string{"mqtt.password_file=/nonexistent"}, []string{"mqtt.password_file: open /nonexistent"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := load(t, tt.yaml, tt.set...)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q does not say %q", err, want)
+				}
+			}
+			if strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("error %q shows a password", err)
+			}
+		})
+	}
+}
+
+func TestPasswordsFromFiles(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("p@ss/w\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := load(t, minimal, "mqtt.password_file="+secret,
+		"cameras.door.kind=rtsp", "cameras.door.address=rtsp://cam:554/h264", "cameras.door.username=admin", "cameras.door.password_file="+secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.MQTT.Password != "p@ss/w" {
+		t.Errorf("broker password %q", c.MQTT.Password)
+	}
+	if want := "rtsp://admin:p%40ss%2Fw@cam:554/h264"; c.Cameras["door"].Address != want {
+		t.Errorf("camera address %q, want %q", c.Cameras["door"].Address, want)
+	}
+}

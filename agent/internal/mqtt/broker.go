@@ -1,0 +1,117 @@
+package mqtt
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"xbmedge/internal/redact"
+)
+
+// schemes maps what a user may write to what paho dials, with the port that is usual for it.
+var schemes = map[string]struct{ dial, port string }{
+	"tcp": {"tcp", "1883"}, "mqtt": {"tcp", "1883"},
+	"ssl": {"ssl", "8883"}, "tls": {"ssl", "8883"}, "mqtts": {"ssl", "8883"},
+	"ws": {"ws", "80"}, "wss": {"wss", "443"},
+}
+
+// parseBroker reads a broker's URL and fills in its port.
+func parseBroker(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("broker %q is not a URL such as tcp://localhost:1883", redact.URL(text))
+	}
+	s, ok := schemes[u.Scheme]
+	if !ok {
+		names := []string{}
+		for name := range schemes {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		return nil, fmt.Errorf("broker %q: want a URL such as tcp://localhost:1883, with one of the schemes %v", redact.URL(text), names)
+	}
+	if u.Hostname() == "" {
+		return nil, fmt.Errorf("broker %q names no host; write it as %s://localhost:%s", redact.URL(text), u.Scheme, s.port)
+	}
+	if p := u.Port(); p == "" {
+		u.Host = net.JoinHostPort(u.Hostname(), s.port)
+	} else if _, err := net.LookupPort("tcp", p); err != nil {
+		return nil, fmt.Errorf("broker %q: %s is no port", redact.URL(text), p)
+	}
+	u.Scheme = s.dial
+	return u, nil
+}
+
+// CheckBroker returns nil for a broker URL that can be used, and otherwise says what is wrong with it.
+func CheckBroker(text string) error {
+	_, err := parseBroker(text)
+	return err
+}
+
+// options are the ones under which paho keeps its promises; see the package comment.
+func (c Config) options() (*paho.ClientOptions, error) {
+	u, err := parseBroker(c.Broker)
+	if err != nil {
+		return nil, err
+	}
+	o := paho.NewClientOptions().
+		SetClientID(c.ClientID).
+		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(false).
+		SetKeepAlive(c.KeepAlive).SetConnectTimeout(c.ConnectTimeout).SetWriteTimeout(c.WriteTimeout).
+		SetPingTimeout(c.ConnectTimeout)
+	if c.TLS != nil {
+		o.SetTLSConfig(c.TLS.Clone())
+	}
+	if u.User != nil {
+		password, _ := u.User.Password()
+		o.SetUsername(u.User.Username()).SetPassword(password)
+		u.User = nil
+	}
+	if c.Username != "" {
+		o.SetUsername(c.Username).SetPassword(c.Password)
+	}
+	o.Servers = []*url.URL{u}
+	return o, nil
+}
+
+// TLSFiles names the files of a TLS connection; empty ones are not used.
+type TLSFiles struct {
+	CA        string // certificates to trust instead of the system's
+	Cert, Key string // of this client
+}
+
+// Config reads the files. It returns nil when none is named: the system's trust is used then.
+func (f TLSFiles) Config() (*tls.Config, error) {
+	if f == (TLSFiles{}) {
+		return nil, nil //nolint:nilnil // no files, no configuration: documented
+	}
+	out := &tls.Config{MinVersion: tls.VersionTLS12}
+	if f.CA != "" {
+		pem, err := os.ReadFile(f.CA)
+		if err != nil {
+			return nil, fmt.Errorf("read CA certificates: %w", err)
+		}
+		out.RootCAs = x509.NewCertPool()
+		if !out.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s holds no PEM certificates", f.CA)
+		}
+	}
+	if f.Cert != "" || f.Key != "" {
+		if f.Cert == "" || f.Key == "" {
+			return nil, errors.New("a client certificate and its key are needed together")
+		}
+		pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+		if err != nil {
+			return nil, fmt.Errorf("read client certificate: %w", err)
+		}
+		out.Certificates = []tls.Certificate{pair}
+	}
+	return out, nil
+}

@@ -1,0 +1,108 @@
+package mqtt
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"xbmedge/internal/redact"
+)
+
+// Message is something that arrived.
+type Message struct {
+	Topic    string
+	Payload  []byte
+	Retained bool // kept by the broker from before the subscription
+}
+
+// listenBuffer is how many messages may wait for handle.
+const listenBuffer = 1024
+
+// Listen subscribes to topics with QoS 1 and calls handle for every message, one after another, until handle returns
+// false or ctx ends. It connects again when the connection is lost. A handle too slow for the messages makes the
+// connection wait, and then the broker.
+func Listen(ctx context.Context, cfg Config, topics []string, log *slog.Logger, handle func(Message) (more bool)) error {
+	cfg = cfg.withDefaults()
+	if err := CheckBroker(cfg.Broker); err != nil {
+		return err
+	}
+	complaint := &complaint{log: log.With("broker", redact.URL(cfg.Broker)), every: sayEvery}
+	backoff := cfg.BackoffMin
+	for {
+		subscribed, more, err := listenOnce(ctx, cfg, topics, handle, func() { complaint.over("listening") })
+		if !more || ctx.Err() != nil {
+			return nil
+		}
+		if subscribed {
+			backoff = cfg.BackoffMin
+		}
+		complaint.say("not listening; still trying", err)
+		wait := time.NewTimer(time.Duration(rand.Int64N(int64(backoff)) + 1))
+		backoff = min(2*backoff, cfg.BackoffMax)
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return nil
+		}
+	}
+}
+
+func listenOnce(ctx context.Context, cfg Config, topics []string, handle func(Message) bool, ready func()) (subscribed, more bool, err error) {
+	options, err := cfg.options()
+	if err != nil {
+		return false, true, err
+	}
+	arrived := make(chan Message, listenBuffer)
+	over := make(chan struct{}) // closed when nobody takes from arrived any more
+	defer close(over)
+	lost := make(chan error, 1)
+	options.SetOrderMatters(true) // the order of events is the point, and the handler below only passes on
+	options.SetConnectionLostHandler(func(_ paho.Client, err error) { lost <- err })
+	client := paho.NewClient(options)
+	token := client.Connect()
+	<-token.Done() // bounded by ConnectTimeout
+	if err := token.Error(); err != nil {
+		return false, true, err
+	}
+	defer client.Disconnect(quiesce)
+
+	filters := map[string]byte{}
+	for _, t := range topics {
+		filters[t] = 1
+	}
+	sub := client.SubscribeMultiple(filters, func(_ paho.Client, m paho.Message) {
+		select {
+		case arrived <- Message{m.Topic(), m.Payload(), m.Retained()}:
+		case <-over:
+		}
+	})
+	if !sub.WaitTimeout(cfg.ConnectTimeout) {
+		return false, true, fmt.Errorf("the broker has not confirmed the subscription for %v", cfg.ConnectTimeout)
+	}
+	if err := sub.Error(); err != nil {
+		return false, true, fmt.Errorf("subscribe: %w", err)
+	}
+	for topic, qos := range sub.(*paho.SubscribeToken).Result() {
+		if qos == 0x80 {
+			return false, true, fmt.Errorf("the broker refuses the subscription to %q", topic)
+		}
+	}
+	ready()
+	for {
+		select {
+		case m := <-arrived:
+			if !handle(m) {
+				return true, false, nil
+			}
+		case err := <-lost:
+			return true, true, fmt.Errorf("connection lost: %w", err)
+		case <-ctx.Done():
+			return true, true, nil
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package mqtt
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"xbmedge/agent/internal/pipeline"
+	"xbmedge/internal/gallery"
+)
+
+// Sender is what a Publisher needs of a Client.
+type Sender interface {
+	Event(topic string, payload []byte) error
+	State(topic string, payload []byte)
+	Sample(topic string, payload []byte) bool
+}
+
+var (
+	_ Sender             = (*Client)(nil)
+	_ pipeline.Publisher = (*Publisher)(nil)
+)
+
+// Publisher writes what pipelines tell as the contract's payloads. Its methods may be called from several goroutines.
+type Publisher struct {
+	topics  Topics
+	sender  Sender
+	seq     *Sequence
+	model   MatchModel
+	gallery MatchGallery
+}
+
+// NewPublisher returns a publisher for one node. quant is the kind of numbers the model computes with, such as int8.
+func NewPublisher(topics Topics, sender Sender, seq *Sequence, g *gallery.Gallery, quant string) *Publisher {
+	m := g.Model()
+	return &Publisher{
+		topics: topics, sender: sender, seq: seq,
+		model:   MatchModel{Name: m.Name, SHA: shortSHA(m.SHA256), Dim: m.Dim, Quant: quant},
+		gallery: MatchGallery{Version: g.Revision(), N: g.Len()},
+	}
+}
+
+func shortSHA(sha string) string {
+	return sha[:min(6, len(sha))]
+}
+
+// Event queues a match event.
+func (p *Publisher) Event(e *pipeline.Event) error {
+	m := Match{
+		Schema: "match/1", EventType: string(e.Kind), Type: string(e.Type), EventID: e.ID, Seq: p.seq.Next(),
+		Node: p.topics.Node, Camera: e.Camera,
+		TS: unixSeconds(e.Time), Time: e.Time.UTC().Format("2006-01-02T15:04:05.000Z"),
+		Identity: unknownIdentity(),
+		Score:    round4(e.Score), Margin: round4(e.Margin), Threshold: round4(e.Threshold), Known: e.Known, Frames: e.Frames,
+		TopK: make([]MatchScore, 0, len(e.TopK)), Box: [4]float64{0, 0, 1, 1},
+		Model: p.model, Gallery: p.gallery,
+		Latency: MatchLatency{milliseconds(e.Latency.Capture), milliseconds(e.Latency.Embed), milliseconds(e.Latency.Match)},
+	}
+	if e.Known {
+		m.Identity = MatchIdentity{e.Identity.ID, e.Identity.Name}
+	}
+	for _, c := range e.TopK {
+		m.TopK = append(m.TopK, MatchScore{c.ID, round4(c.Score)})
+	}
+	payload, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode event: %w", err)
+	}
+	return p.sender.Event(p.topics.Match(e.Camera), payload)
+}
+
+// State sets who is in view of a camera.
+func (p *Publisher) State(s *pipeline.State) {
+	out := State{Schema: "state/1", Present: s.Present, Count: len(s.Present), Unknown: s.Unknown, TS: unixSeconds(s.Time)}
+	if out.Present == nil {
+		out.Present = []string{}
+	}
+	if e := s.Last; e != nil {
+		out.Last = &StateLast{e.Identity.ID, e.Identity.Name, round4(e.Score), e.ID, unixSeconds(e.Time)}
+	}
+	if payload, err := json.Marshal(out); err == nil { // plain values: cannot fail
+		p.sender.State(p.topics.State(s.Camera), payload)
+	}
+}
+
+// Status says whether a camera gives frames.
+func (p *Publisher) Status(camera string, on bool) {
+	text := offline
+	if on {
+		text = online
+	}
+	p.sender.State(p.topics.CameraStatus(camera), []byte(text))
+}
+
+// Embedding sends a frame's embedding.
+func (p *Publisher) Embedding(camera string, f *pipeline.Frame, embedding []float32) {
+	e := Embedding{
+		Schema: "embedding/1", Node: p.topics.Node, Camera: camera, Frame: f.Seq, TS: unixSeconds(f.Captured),
+		Model: p.model.SHA,
+	}
+	e.encodeEmbedding(embedding)
+	if payload, err := json.Marshal(e); err == nil { // plain values: cannot fail
+		p.sender.Sample(p.topics.Embedding(camera), payload)
+	}
+}
