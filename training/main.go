@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	switch command, rest := args[0], args[1:]; command {
 	case "synth":
-		return errUsage // synth
+		return synthCommand(ctx, rest, stdout, stderr)
 	case "fit":
 		return fitCommand(ctx, rest, stdout, stderr)
 	case "eval":
