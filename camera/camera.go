@@ -133,3 +133,11 @@ func copyFrame(dst *vision.Frame, src vision.Frame) {
 	shape(dst, src.Width, src.Height)
 	copy(dst.Pix, src.Pix)
 }
+
+// Check reports whether this program can read such a source at all: nil, or ErrNoOpenCV.
+func Check(cfg Config) error {
+	if cfg.Kind == Dir || cfg.Kind == File && (isPicture(cfg.Address) || isMotionJPEG(cfg.Address)) {
+		return nil
+	}
+	return Available()
+}

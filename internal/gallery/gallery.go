@@ -110,7 +110,8 @@ func (g *Gallery) find(id string) (int, bool) {
 }
 
 // Enroll adds embeddings of an identity, which need not be normalised; they are copied. A known ID gets more
-// embeddings and the given name. Nothing changes when there is an error.
+// embeddings and the given name. An embedding that the identity has already is not added again: a picture enrolled
+// twice would make its own score look perfect to Calibrate. Nothing changes when there is an error.
 func (g *Gallery) Enroll(id, name string, vectors [][]float32) error {
 	if !idPattern.MatchString(id) {
 		return fmt.Errorf("enroll %q: an id has 1 to 64 of a-z, 0-9, _ and -", id)
@@ -146,10 +147,24 @@ func (g *Gallery) Enroll(id, name string, vectors [][]float32) error {
 		g.vectors = slices.Insert(g.vectors, at, nil)
 	}
 	g.entries[at].Name = name
-	g.entries[at].Vectors += len(vectors)
-	g.vectors[at] = append(g.vectors[at], rows...)
+	for row := range slices.Chunk(rows, g.model.Dim) {
+		if !holds(g.vectors[at], row) {
+			g.vectors[at] = append(g.vectors[at], row...)
+		}
+	}
+	g.entries[at].Vectors = len(g.vectors[at]) / g.model.Dim
 	g.revision++
 	return nil
+}
+
+// holds reports whether row is one of the rows.
+func holds(rows, row []float32) bool {
+	for r := 0; r < len(rows); r += len(row) {
+		if slices.Equal(rows[r:r+len(row)], row) {
+			return true
+		}
+	}
+	return false
 }
 
 // ErrUnknownIdentity is returned for an ID that is not enrolled.

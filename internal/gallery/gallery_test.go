@@ -237,6 +237,9 @@ func TestEnrollMoreAndRemove(t *testing.T) {
 		t.Fatal(err)
 	}
 	input[3] = -7
+	if err := g.Enroll("apple", "Red apple", [][]float32{{0, 0, 0, 3}, {1, 0, 0, 0}}); err != nil { // both are there
+		t.Fatal(err)
+	}
 	m, _ := gallery.NewMatcher(g, 2, 0)
 	if d := m.Match([]float32{0, 0, 0, 1}); d.Identity != (gallery.Identity{ID: "apple", Name: "Red apple"}) || d.Score != 1 {
 		t.Errorf("after enrolling more: %+v", d)
@@ -255,8 +258,8 @@ func TestEnrollMoreAndRemove(t *testing.T) {
 	if d := m.Match([]float32{1, 0, 0, 0}); d.Known {
 		t.Errorf("removed, yet %+v", d)
 	}
-	if g.Revision() != revision+2 || g.Len() != 3 {
-		t.Errorf("revision %d, %d embeddings; want %d, 3", g.Revision(), g.Len(), revision+2)
+	if g.Revision() != revision+3 || g.Len() != 3 {
+		t.Errorf("revision %d, %d embeddings; want %d, 3", g.Revision(), g.Len(), revision+3)
 	}
 	if err := g.Remove("apple"); !errors.Is(err, gallery.ErrUnknownIdentity) {
 		t.Errorf("removing twice: %v", err)

@@ -52,6 +52,9 @@ const (
 
 	online  = "online"
 	offline = "offline"
+
+	// Disabled is the status of a camera that is switched off.
+	Disabled = "disabled"
 )
 
 func (c Config) withDefaults() Config {

@@ -23,9 +23,9 @@ type Message struct {
 const listenBuffer = 1024
 
 // Listen subscribes to topics with QoS 1 and calls handle for every message, one after another, until handle returns
-// false or ctx ends. It connects again when the connection is lost. A handle too slow for the messages makes the
-// connection wait, and then the broker.
-func Listen(ctx context.Context, cfg Config, topics []string, log *slog.Logger, handle func(Message) (more bool)) error {
+// false or ctx ends. It connects again when the connection is lost; ready is called after every subscription, and its
+// error ends Listen. A handle too slow for the messages makes the connection wait, and then the broker.
+func Listen(ctx context.Context, cfg Config, topics []string, log *slog.Logger, ready func() error, handle func(Message) (more bool)) error {
 	cfg = cfg.withDefaults()
 	if err := CheckBroker(cfg.Broker); err != nil {
 		return err
@@ -33,9 +33,14 @@ func Listen(ctx context.Context, cfg Config, topics []string, log *slog.Logger, 
 	complaint := &complaint{log: log.With("broker", redact.URL(cfg.Broker)), every: sayEvery}
 	backoff := cfg.BackoffMin
 	for {
-		subscribed, more, err := listenOnce(ctx, cfg, topics, handle, func() { complaint.over("listening") })
+		var failed error
+		subscribed, more, err := listenOnce(ctx, cfg, topics, handle, func() bool {
+			complaint.over("listening")
+			failed = ready()
+			return failed == nil
+		})
 		if !more || ctx.Err() != nil {
-			return nil
+			return failed
 		}
 		if subscribed {
 			backoff = cfg.BackoffMin
@@ -52,7 +57,7 @@ func Listen(ctx context.Context, cfg Config, topics []string, log *slog.Logger, 
 	}
 }
 
-func listenOnce(ctx context.Context, cfg Config, topics []string, handle func(Message) bool, ready func()) (subscribed, more bool, err error) {
+func listenOnce(ctx context.Context, cfg Config, topics []string, handle func(Message) bool, ready func() bool) (subscribed, more bool, err error) {
 	options, err := cfg.options()
 	if err != nil {
 		return false, true, err
@@ -92,7 +97,9 @@ func listenOnce(ctx context.Context, cfg Config, topics []string, handle func(Me
 			return false, true, fmt.Errorf("the broker refuses the subscription to %q", topic)
 		}
 	}
-	ready()
+	if !ready() {
+		return true, false, nil
+	}
 	for {
 		select {
 		case m := <-arrived:

@@ -1,0 +1,211 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"slices"
+
+	"xbmedge/agent/internal/config"
+	"xbmedge/internal/embed"
+	"xbmedge/internal/gallery"
+	"xbmedge/internal/photos"
+)
+
+// enrolled is what enroll prints with --json.
+type enrolled struct {
+	Gallery     string               `json:"gallery"`
+	Identities  []gallery.Entry      `json:"identities"` // all, not only the new
+	Added       int                  `json:"added"`
+	Skipped     int                  `json:"skipped"`
+	Threshold   float32              `json:"threshold"`
+	Calibration *gallery.Calibration `json:"calibration,omitempty"`
+}
+
+func enroll(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	fs := flags("enroll", stderr)
+	modelPath := fs.String("model", "", "embedding model (.tflite)")
+	galleryPath := fs.String("gallery", "", "gallery file; made when it is not there")
+	dir := fs.String("dir", "", "folder with one sub-folder of pictures for each thing")
+	background := fs.String("background", "", "folder of pictures that show nothing enrolled, for a better threshold")
+	most := fs.Int("max", 0, "at most so many pictures of each thing, evenly taken; 0: all")
+	far := fs.Float64("far", 0.001, "share of strangers that may be taken for a known thing")
+	threshold := fs.Float64("threshold", 0, "set the threshold instead of calibrating it")
+	threads := fs.Int("threads", 2, "processor threads for the model")
+	asJSON := fs.Bool("json", false, "print the outcome as JSON")
+	rest, err := parse(fs, args)
+	if err != nil {
+		return err
+	}
+	if err := required(fs, "model", *modelPath, "gallery", *galleryPath); err != nil {
+		return err
+	}
+	things, err := findThings(*dir, rest)
+	if err != nil {
+		return err
+	}
+	log := newLogger(stderr, config.Log{Level: "info"})
+	embedder, err := openModel(*modelPath, *threads, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, embedder.Close()) }()
+	g, err := gallery.Load(*galleryPath, galleryModel(embedder))
+	if errors.Is(err, os.ErrNotExist) {
+		g, err = gallery.New(galleryModel(embedder))
+	}
+	if err != nil {
+		return err
+	}
+	out := enrolled{Gallery: *galleryPath}
+	before := g.Len()
+	for _, t := range things {
+		vectors, skipped, err := embedAll(ctx, embedder, evenly(t.photos, *most), stderr)
+		if err != nil {
+			return fmt.Errorf("enroll %s: %w", t.name, err)
+		}
+		out.Skipped += skipped
+		if err := g.Enroll(gallery.Slug(t.name), t.name, vectors); err != nil {
+			return err
+		}
+	}
+	out.Added = g.Len() - before
+	if *threshold != 0 {
+		if err := g.SetThreshold(float32(*threshold)); err != nil {
+			return err
+		}
+	} else if out.Calibration, err = calibrate(ctx, g, embedder, *far, *background, stderr); err != nil {
+		return err
+	}
+	if err := g.Save(*galleryPath); err != nil {
+		return err
+	}
+	out.Identities, out.Threshold = g.Entries(), g.Threshold()
+	return printEnrolled(stdout, out, *asJSON)
+}
+
+func calibrate(ctx context.Context, g *gallery.Gallery, e *embed.Embedder, far float64, folder string, stderr io.Writer) (*gallery.Calibration, error) {
+	var background [][]float32
+	if folder != "" {
+		list, err := photos.List(folder)
+		if err != nil {
+			return nil, err
+		}
+		if background, _, err = embedAll(ctx, e, list, stderr); err != nil {
+			return nil, fmt.Errorf("background: %w", err)
+		}
+	}
+	c, err := g.Calibrate(far, background)
+	if err != nil {
+		return nil, err
+	}
+	return &c, g.SetThreshold(c.Threshold)
+}
+
+func printEnrolled(w io.Writer, out enrolled, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(w).Encode(out)
+	}
+	_, err := fmt.Fprintf(w, "%s: %d pictures added, %d could not be read; %d identities; threshold %.3f\n",
+		out.Gallery, out.Added, out.Skipped, len(out.Identities), out.Threshold)
+	if c := out.Calibration; err == nil && c != nil {
+		_, err = fmt.Fprintf(w, "threshold: %s (of %d strangers' scores %.2f %% at or above it, of %d own scores %.2f %% below)\n",
+			c.Why, c.Impostors, 100*c.FAR, c.Genuine, 100*c.FRR)
+	}
+	return err
+}
+
+// thing is one identity to enroll.
+type thing struct {
+	name   string
+	photos []photos.Photo
+}
+
+// findThings lists the pictures: of each sub-folder of dir, or of the files and folders after a name.
+func findThings(dir string, rest []string) ([]thing, error) {
+	if dir != "" {
+		if len(rest) > 0 {
+			return nil, fmt.Errorf("enroll: %q besides --dir: %w", rest[0], ErrUsage)
+		}
+		return byFolder(dir)
+	}
+	if len(rest) < 2 {
+		return nil, fmt.Errorf("enroll: want a name and its pictures, or --dir: %w", ErrUsage)
+	}
+	t := thing{name: rest[0]}
+	for _, p := range rest[1:] {
+		info, err := os.Stat(p)
+		if err != nil {
+			return nil, fmt.Errorf("enroll %s: %w", t.name, err)
+		}
+		if !info.IsDir() {
+			t.photos = append(t.photos, photos.Photo{Path: p})
+			continue
+		}
+		list, err := photos.List(p)
+		if err != nil {
+			return nil, fmt.Errorf("enroll %s: %w", t.name, err)
+		}
+		t.photos = append(t.photos, list...)
+	}
+	return []thing{t}, nil
+}
+
+func byFolder(dir string) ([]thing, error) {
+	list, err := photos.List(dir)
+	if err != nil {
+		return nil, err
+	}
+	var things []thing
+	ids := map[string]string{}
+	for _, p := range list { // sorted by class
+		if p.Class == "" {
+			return nil, fmt.Errorf("enroll: %s lies in no sub-folder of %s; each sub-folder is one thing", p.Path, dir)
+		}
+		if n := len(things); n == 0 || things[n-1].name != p.Class {
+			id := gallery.Slug(p.Class)
+			if other, taken := ids[id]; taken {
+				return nil, fmt.Errorf("enroll: the folders %q and %q would both get the id %s; rename one", other, p.Class, id)
+			}
+			ids[id] = p.Class
+			things = append(things, thing{name: p.Class})
+		}
+		t := &things[len(things)-1]
+		t.photos = append(t.photos, p)
+	}
+	for i := range things {
+		things[i].name = path.Clean(things[i].name)
+	}
+	return things, nil
+}
+
+// evenly takes n of the photos over the whole list; 0 takes all.
+func evenly(list []photos.Photo, n int) []photos.Photo {
+	if n <= 0 || n >= len(list) {
+		return list
+	}
+	out := make([]photos.Photo, n)
+	for i := range out {
+		out[i] = list[i*len(list)/n]
+	}
+	return slices.Clip(out)
+}
+
+// embedAll embeds pictures and says which could not be read.
+func embedAll(ctx context.Context, e *embed.Embedder, list []photos.Photo, stderr io.Writer) (vectors [][]float32, skipped int, err error) {
+	set, left, err := e.Photos(ctx, list)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, s := range left {
+		fmt.Fprintf(stderr, "left out: %v\n", s.Err)
+	}
+	for i := range set.Photos {
+		vectors = append(vectors, set.Data[i*set.Dim:(i+1)*set.Dim])
+	}
+	return vectors, len(left), nil
+}

@@ -1,0 +1,129 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"xbmedge/agent/internal/app"
+	"xbmedge/agent/internal/config"
+	"xbmedge/agent/internal/results"
+	"xbmedge/camera"
+	"xbmedge/internal/embed"
+	"xbmedge/internal/gallery"
+	"xbmedge/internal/tflite"
+)
+
+func runAgent(ctx context.Context, args []string, _, stderr io.Writer) (err error) {
+	fs := flags("run", stderr)
+	path := fs.String("config", "", "configuration file (YAML)")
+	out := fs.String("results", "", "write the outcome of every frame to this file, one JSON object a line")
+	var set settings
+	fs.Var(&set, "set", "key=value, over the file and the environment; may be repeated")
+	if err := parseNone(fs, args); err != nil {
+		return err
+	}
+	cfg, err := config.Load(*path, set...)
+	if err != nil {
+		return err
+	}
+	log := newLogger(stderr, cfg.Log)
+	embedder, g, err := open(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, embedder.Close()) }()
+	if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
+		log.Warn("the state folder cannot be made; nothing is kept across restarts", "error", err)
+	}
+	parts := app.Parts{Embedder: embedder, Quant: embedder.Model().Quant, Gallery: g, Log: log}
+	if *out != "" {
+		file, err := results.Create(*out)
+		if err != nil {
+			return err
+		}
+		parts.Results = file
+		defer func() { err = errors.Join(err, file.Close()) }()
+	}
+	a, err := app.New(cfg, parts)
+	if err != nil {
+		return err
+	}
+	log.Info("agent starts", "node", cfg.Node, "model", embedder.Model().Name, "identities", len(g.Entries()),
+		"embeddings", g.Len(), "threshold", g.Threshold())
+	return a.Run(ctx)
+}
+
+// check does everything that run does before its first frame.
+func check(_ context.Context, args []string, stdout, stderr io.Writer) error {
+	fs := flags("check", stderr)
+	path := fs.String("config", "", "configuration file (YAML)")
+	var set settings
+	fs.Var(&set, "set", "key=value, over the file and the environment; may be repeated")
+	if err := parseNone(fs, args); err != nil {
+		return err
+	}
+	cfg, err := config.Load(*path, set...)
+	if err != nil {
+		return err
+	}
+	embedder, g, err := open(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "good: node %s, model %s, %d identities, %d cameras\n",
+		cfg.Node, embedder.Model().Name, len(g.Entries()), len(cfg.Cameras))
+	return errors.Join(err, embedder.Close())
+}
+
+// open refuses parts that are missing, and opens the model and its gallery.
+func open(cfg *config.Config, log *slog.Logger) (*embed.Embedder, *gallery.Gallery, error) {
+	if err := tflite.Available(); err != nil {
+		return nil, nil, err
+	}
+	for id, cam := range cfg.Cameras {
+		if err := camera.Check(app.SourceConfig(cam)); cam.Enabled && err != nil {
+			return nil, nil, fmt.Errorf("cameras.%s: %w", id, err)
+		}
+	}
+	embedder, err := openModel(cfg.Model.Path, cfg.Model.Threads, log)
+	if err != nil {
+		return nil, nil, fmt.Errorf("model.path: %w", err)
+	}
+	g, err := loadGallery(cfg.Gallery.Path, embedder)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("gallery.path: %w", err), embedder.Close())
+	}
+	return embedder, g, nil
+}
+
+func openModel(path string, threads int, log *slog.Logger) (*embed.Embedder, error) {
+	if err := tflite.Available(); err != nil {
+		return nil, err
+	}
+	model, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read model: %w", err)
+	}
+	embedder, err := embed.New(model, embed.Options{Threads: threads, Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", path, err)
+	}
+	return embedder, nil
+}
+
+func galleryModel(e *embed.Embedder) gallery.Model {
+	m := e.Model()
+	return gallery.Model{Name: m.Name, SHA256: m.SHA256, Dim: m.Dim}
+}
+
+func loadGallery(path string, e *embed.Embedder) (*gallery.Gallery, error) {
+	g, err := gallery.Load(path, galleryModel(e))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w; make it with `xbm-agent enroll`", err)
+	}
+	return g, err
+}

@@ -1,0 +1,49 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+
+	"xbmedge/camera"
+	"xbmedge/internal/tflite"
+)
+
+// versions is what `version --json` prints. A part that is not compiled in is empty.
+type versions struct {
+	Version  string `json:"version"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+	TFLite   string `json:"tflite"`
+	Camera   string `json:"camera"` // gocv and OpenCV
+}
+
+func version(_ context.Context, args []string, stdout, stderr io.Writer) error {
+	fs := flags("version", stderr)
+	asJSON := fs.Bool("json", false, "print JSON")
+	if err := parseNone(fs, args); err != nil {
+		return err
+	}
+	v := versions{
+		Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		TFLite: tflite.Version(), Camera: camera.Version(),
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		v.Version = info.Main.Version
+	}
+	if *asJSON {
+		return json.NewEncoder(stdout).Encode(v)
+	}
+	part := func(version string) string {
+		if version == "" {
+			return "not compiled in"
+		}
+		return version
+	}
+	_, err := fmt.Fprintf(stdout, "xbm-agent %s, %s, %s\nTensorFlow Lite: %s\nOpenCV: %s\n",
+		v.Version, v.Go, v.Platform, part(v.TFLite), part(v.Camera))
+	return err
+}

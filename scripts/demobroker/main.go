@@ -1,0 +1,62 @@
+// Command demobroker is a small MQTT broker for the demo, where no other is installed. It keeps nothing on disk, asks
+// for no password and listens on this machine only: not for use on a board.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	broker "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/hooks/auth"
+	"github.com/mochi-mqtt/server/v2/listeners"
+
+	"xbmedge/internal/atomicfile"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stderr)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "demobroker:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stderr io.Writer) error {
+	fs := flag.NewFlagSet("demobroker", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	listen := fs.String("listen", "127.0.0.1:0", "address; port 0 takes a free one")
+	portFile := fs.String("port-file", "", "write the port to this file once it listens")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	socket, err := net.Listen("tcp", *listen)
+	if err != nil {
+		return err
+	}
+	server := broker.New(&broker.Options{Logger: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))})
+	err = errors.Join(server.AddHook(new(auth.AllowHook), nil), server.AddListener(listeners.NewNet("tcp", socket)))
+	if err == nil {
+		err = server.Serve()
+	}
+	if err != nil {
+		return errors.Join(err, socket.Close())
+	}
+	if *portFile != "" {
+		port := socket.Addr().(*net.TCPAddr).Port // of a TCP listener
+		if err := atomicfile.WriteBytes(*portFile, 0o644, fmt.Appendln(nil, port)); err != nil {
+			return errors.Join(err, server.Close())
+		}
+	}
+	<-ctx.Done()
+	return server.Close()
+}
