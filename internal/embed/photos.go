@@ -2,7 +2,10 @@ package embed
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
+	"sync"
 
 	"xbmedge/internal/photos"
 	"xbmedge/internal/retrieval"
@@ -15,29 +18,58 @@ type Set struct {
 	Photos []photos.Photo // one for each embedding
 }
 
-// Photos embeds the photos of a list, in its order. Those that cannot be decoded are left out and reported; none left
-// is an error. Photos are decoded on all processors; the embedder runs on its own threads.
-func (e *Embedder) Photos(ctx context.Context, list []photos.Photo) (Set, []photos.Skipped, error) {
-	all := make([]float32, len(list)*e.Dim())
-	done := make([]bool, len(list))
-	var fault error
-	skipped, err := photos.Load(ctx, list, 0, func(i int, f vision.Frame) {
-		if err := e.Embed(all[i*e.Dim():(i+1)*e.Dim()], f); err != nil && fault == nil {
-			fault = fmt.Errorf("embed %s: %w", list[i].Path, err)
+// Photos embeds the photos of a list with a model, given as the bytes of its file, in the list's order. Photos that
+// cannot be decoded are left out and reported; none left is an error. Every processor runs an interpreter of its own,
+// on one thread: two threads on one picture only wait for each other.
+func Photos(ctx context.Context, model []byte, opt Options, list []photos.Photo) (Set, []photos.Skipped, error) {
+	opt.Threads = 1
+	workers := make([]*Embedder, min(runtime.GOMAXPROCS(0), max(len(list), 1)))
+	defer func() {
+		for _, e := range workers {
+			if e != nil {
+				_ = e.Close() // nothing is lost with a model that was only read
+			}
 		}
-		done[i] = true
-	})
-	if err != nil {
+	}()
+	for i := range workers {
+		e, err := New(model, opt)
+		if err != nil {
+			return Set{}, nil, err
+		}
+		workers[i] = e
+	}
+
+	type picture struct {
+		i     int
+		frame vision.Frame
+	}
+	dim := workers[0].Dim()
+	all := make([]float32, len(list)*dim)
+	done := make([]bool, len(list))
+	faults := make([]error, len(workers))
+	decoded := make(chan picture) // decoding waits while all embedders are busy
+	var group sync.WaitGroup
+	for w, e := range workers {
+		group.Go(func() {
+			for p := range decoded {
+				if err := e.Embed(all[p.i*dim:(p.i+1)*dim], p.frame); err != nil {
+					faults[w] = fmt.Errorf("embed %s: %w", list[p.i].Path, err)
+				}
+				done[p.i] = true
+			}
+		})
+	}
+	skipped, err := photos.Load(ctx, list, 0, func(i int, f vision.Frame) { decoded <- picture{i, f} })
+	close(decoded)
+	group.Wait()
+	if err = errors.Join(append(faults, err)...); err != nil {
 		return Set{}, skipped, err
 	}
-	if fault != nil {
-		return Set{}, skipped, fault
-	}
-	set := Set{Embeddings: retrieval.Embeddings{Dim: e.Dim()}}
+	set := Set{Embeddings: retrieval.Embeddings{Dim: dim}}
 	for i, p := range list {
 		if done[i] {
 			set.Photos = append(set.Photos, p)
-			set.Data = append(set.Data, all[i*e.Dim():(i+1)*e.Dim()]...)
+			set.Data = append(set.Data, all[i*dim:(i+1)*dim]...)
 		}
 	}
 	return set, skipped, nil

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime"
 
 	"xbmedge/internal/embed"
 	"xbmedge/internal/nn"
@@ -56,20 +55,12 @@ func Evaluate(ctx context.Context, run string, gallery, queries []photos.Photo, 
 	if err != nil {
 		return nil, err
 	}
-	embedder, err := embed.New(file, embed.Options{Threads: runtime.GOMAXPROCS(0), Log: log})
+	opt := embed.Options{Log: log}
+	g, skippedGallery, err := embed.Photos(ctx, file, opt, gallery)
 	if err != nil {
 		return nil, err
 	}
-	e, err := evaluate(ctx, embedder, gallery, queries, log)
-	return e, errors.Join(err, embedder.Close())
-}
-
-func evaluate(ctx context.Context, embedder *embed.Embedder, gallery, queries []photos.Photo, log *slog.Logger) (*Evaluation, error) {
-	g, skippedGallery, err := embedder.Photos(ctx, gallery)
-	if err != nil {
-		return nil, err
-	}
-	q, skippedQueries, err := embedder.Photos(ctx, queries)
+	q, skippedQueries, err := embed.Photos(ctx, file, opt, queries)
 	if err != nil {
 		return nil, err
 	}
