@@ -38,7 +38,15 @@ func Photos(ctx context.Context, model []byte, opt Options, list []photos.Photo)
 		}
 		workers[i] = e
 	}
+	return embedAll(ctx, workers, list)
+}
 
+// Photos is the function Photos on this embedder alone.
+func (e *Embedder) Photos(ctx context.Context, list []photos.Photo) (Set, []photos.Skipped, error) {
+	return embedAll(ctx, []*Embedder{e}, list)
+}
+
+func embedAll(ctx context.Context, workers []*Embedder, list []photos.Photo) (Set, []photos.Skipped, error) {
 	type picture struct {
 		i     int
 		frame vision.Frame
