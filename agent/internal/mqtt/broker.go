@@ -63,7 +63,7 @@ func (c Config) options() (*paho.ClientOptions, error) {
 	}
 	o := paho.NewClientOptions().
 		SetClientID(c.ClientID).
-		SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(false).
+		SetProtocolVersion(4).SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(false).
 		SetKeepAlive(c.KeepAlive).SetConnectTimeout(c.ConnectTimeout).SetWriteTimeout(c.WriteTimeout).
 		SetPingTimeout(c.ConnectTimeout)
 	if c.TLS != nil {
