@@ -141,10 +141,10 @@ func newFingers(rng *rand.Rand, p pose, m *model) []finger {
 		// Tip and root in the thing's own directions, from its centre, in its heights.
 		step := along + 0.115*float64(i)
 		tx, ty := side*(m.width/2-0.05-0.05*rng.Float64()), step
-		rx, ry := side*(m.width/2+0.5), step+0.12
+		rx, ry := side*(m.width/2+1.7), step+0.4
 		if below {
 			tx, ty = side*(step-0.15), 0.43-0.05*rng.Float64()
-			rx, ry = tx+0.1*side, 1.0
+			rx, ry = tx+0.1*side, 1.2
 		}
 		turn := func(x, y float64) (float64, float64) {
 			return p.x + p.size*(cos*x-sin*y), p.y + p.size*(sin*x+cos*y)
