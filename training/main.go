@@ -15,6 +15,7 @@ import (
 const usage = `xbm-train trains an image embedding with cross-batch memory.
 
   xbm-train synth --out DIR             make a data set of drawn products and a clip to try things with
+  xbm-train clip --data DIR --out DIR   make a clip of photos to try an agent on
   xbm-train fit --data DIR --out RUN    train; go on with a stopped run: fit --resume RUN
   xbm-train eval --run RUN --data DIR   measure retrieval on photos the run has not seen
   xbm-train version                     print the version
@@ -48,6 +49,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	switch command, rest := args[0], args[1:]; command {
 	case "synth":
 		return synthCommand(ctx, rest, stdout, stderr)
+	case "clip":
+		return clipCommand(ctx, rest, stdout, stderr)
 	case "fit":
 		return fitCommand(ctx, rest, stdout, stderr)
 	case "eval":
