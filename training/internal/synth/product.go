@@ -117,7 +117,8 @@ type product struct {
 const maxProducts = 72
 
 // newProducts designs n products. Neighbours in a palette come in pairs of the same shape, easily confused from afar,
-// but no two products of a palette share a pattern or an emblem, and no two at all share both.
+// but no two products of a palette share a pattern or an emblem, and no two at all share both. Strangers come last and
+// change nothing about the products before them.
 func newProducts(rng *rand.Rand, n, strangers int) ([]product, error) {
 	all := palettes()
 	if n+strangers > maxProducts {
@@ -134,6 +135,9 @@ func newProducts(rng *rand.Rand, n, strangers int) ([]product, error) {
 			scale:    0.8 + 0.5*rng.Float64(),
 			layout:   layout(rng.IntN(int(layouts))),
 			stranger: i >= n,
+		}
+		if p.stranger {
+			p.unlike(rng, products)
 		}
 		var choices []product
 		for pat := range patterns {
@@ -158,6 +162,34 @@ func newProducts(rng *rand.Rand, n, strangers int) ([]product, error) {
 		products = append(products, p)
 	}
 	return products, nil
+}
+
+// unlike gives a stranger a shape and a layout that no product of its palette has, where there are any left: it may
+// remind one of a product, but whoever looks can tell that it is none.
+func (p *product) unlike(rng *rand.Rand, products []product) {
+	var freeShapes []shape
+	var freeLayouts []layout
+	taken := func(has func(product) bool) bool {
+		return slices.ContainsFunc(products, func(o product) bool {
+			return !o.stranger && o.palette.name == p.palette.name && has(o)
+		})
+	}
+	for s := range shapes {
+		if !taken(func(o product) bool { return o.shape == s }) {
+			freeShapes = append(freeShapes, s)
+		}
+	}
+	for l := range layouts {
+		if !taken(func(o product) bool { return o.layout == l }) {
+			freeLayouts = append(freeLayouts, l)
+		}
+	}
+	if len(freeShapes) > 0 {
+		p.shape = freeShapes[rng.IntN(len(freeShapes))]
+	}
+	if len(freeLayouts) > 0 {
+		p.layout = freeLayouts[rng.IntN(len(freeLayouts))]
+	}
 }
 
 // tooLike reports whether one could be taken for the other from close up.

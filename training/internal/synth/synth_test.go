@@ -216,6 +216,12 @@ func TestProductsLookDifferent(t *testing.T) {
 				if slices.ContainsFunc(list[:i], p.tooLike) {
 					t.Errorf("seed %d: product %d looks like one before", seed, i)
 				}
+				twin := func(o product) bool {
+					return !o.stranger && o.palette.name == p.palette.name && o.shape == p.shape
+				}
+				if n == 48 && p.stranger && slices.ContainsFunc(list, twin) {
+					t.Errorf("seed %d: stranger %d has the colours and the shape of a product", seed, i)
+				}
 				if p.stranger != (i >= n-n/6) {
 					t.Errorf("product %d: stranger %v", i, p.stranger)
 				}
