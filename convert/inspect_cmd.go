@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+
+	"xbmedge/internal/tflitefile"
+)
+
+func inspectCommand(args []string, stdout, stderr io.Writer) error {
+	flags := newFlags("inspect", stderr)
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	if flags.NArg() != 1 {
+		return fmt.Errorf("%w: inspect takes one .tflite file", errUsage)
+	}
+	raw, err := os.ReadFile(flags.Arg(0))
+	if err != nil {
+		return fmt.Errorf("inspect: %w", err)
+	}
+	m, err := tflitefile.Decode(raw)
+	if err != nil {
+		return fmt.Errorf("inspect %s: %w", flags.Arg(0), err)
+	}
+	// Names come from a file that may be anyone's: %q keeps control characters off the terminal.
+	w := tabwriter.NewWriter(stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintf(w, "%d bytes, %q\n\ntensor\ttype\tshape\tquantisation\tbytes\tname\n", len(raw), m.Description)
+	for i := range m.Tensors {
+		t := &m.Tensors[i]
+		size := 0
+		if t.Buffer < len(m.Buffers) {
+			size = len(m.Buffers[t.Buffer])
+		}
+		fmt.Fprintf(w, "%d\t%v\t%v\t%s\t%d\t%q\n", i, t.Type, t.Shape, quantisation(t.Quant), size, t.Name)
+	}
+	fmt.Fprintf(w, "\noperator\tversion\tinputs\toutputs\tname\n")
+	for i := range m.Operators {
+		o := &m.Operators[i]
+		name := o.Name()
+		if o.Op == tflitefile.Custom {
+			name = fmt.Sprintf("CUSTOM %q", o.Custom)
+		}
+		fmt.Fprintf(w, "%d\t%d\t%v\t%v\t%s\n", i, o.Version, o.Inputs, o.Outputs, name)
+	}
+	fmt.Fprintf(w, "\ninputs %v, outputs %v\n", m.Inputs, m.Outputs)
+	return w.Flush()
+}
+
+// quantisation describes it in a few words; a scale per channel is given as its range.
+func quantisation(q *tflitefile.Quantization) string {
+	if q == nil || len(q.Scale) == 0 {
+		return "-"
+	}
+	if len(q.Scale) == 1 {
+		var zero int64
+		if len(q.ZeroPoint) > 0 {
+			zero = q.ZeroPoint[0]
+		}
+		return fmt.Sprintf("%.6g, zero %d", q.Scale[0], zero)
+	}
+	low, high := q.Scale[0], q.Scale[0]
+	for _, s := range q.Scale {
+		low, high = min(low, s), max(high, s)
+	}
+	return fmt.Sprintf("%.3g to %.3g along %d", low, high, q.Axis)
+}

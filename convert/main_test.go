@@ -1,0 +1,286 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"xbmedge/convert/internal/runfolder"
+	"xbmedge/internal/nn"
+	"xbmedge/internal/testdata"
+	"xbmedge/internal/tflite"
+	"xbmedge/internal/tflitefile"
+	"xbmedge/internal/vision"
+)
+
+const size = 32
+
+// writeRun makes a run folder with a small untrained network; change may spoil its weights.
+func writeRun(t *testing.T, change func(nn.Weights)) string {
+	t.Helper()
+	net := nn.SmallCNN(size, 8, 16, 32).WithEmbedding(16)
+	w, err := net.Init(rand.New(rand.NewPCG(7, 8)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if net, w, err = nn.Fold(net, w); err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		change(w)
+	}
+	dir := t.TempDir()
+	raw, err := json.Marshal(net)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var weights bytes.Buffer
+	if err := nn.WriteSafetensors(&weights, w, nil); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, runfolder.NetworkFile), raw)
+	write(t, filepath.Join(dir, runfolder.WeightsFile), weights.Bytes())
+	return dir
+}
+
+func write(t *testing.T, path string, data []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writePhotos makes class folders: each class is a pattern of rectangles, each photo of it has its own noise.
+func writePhotos(t *testing.T, classes, each int, seed uint64) string {
+	t.Helper()
+	dir := t.TempDir()
+	noise := rand.New(rand.NewPCG(seed, 1))
+	for c := range classes {
+		pattern := rand.New(rand.NewPCG(uint64(c), 2))
+		f := vision.NewFrame(size+8, size)
+		for range 6 {
+			x, y, colour := pattern.IntN(f.Width), pattern.IntN(f.Height), byte(pattern.IntN(256))
+			for row := y; row < min(y+14, f.Height); row++ {
+				for col := x; col < min(x+14, f.Width); col++ {
+					f.Pix[3*(row*f.Width+col)+pattern.IntN(3)] = colour
+				}
+			}
+		}
+		for k := range each {
+			photo := vision.Frame{Width: f.Width, Height: f.Height, Pix: bytes.Clone(f.Pix)}
+			for i := range photo.Pix {
+				photo.Pix[i] = byte(min(int(photo.Pix[i])+noise.IntN(20), 255))
+			}
+			var png bytes.Buffer
+			if err := vision.EncodePNG(&png, photo); err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(dir, fmt.Sprintf("class%02d", c), fmt.Sprintf("%d.png", k)), png.Bytes())
+		}
+	}
+	return dir
+}
+
+func needTFLite(t *testing.T) {
+	t.Helper()
+	if err := tflite.Available(); err != nil {
+		t.Skip(err)
+	}
+}
+
+func convert(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	err = run(context.Background(), args, &out, &errOut)
+	return out.String(), errOut.String(), err
+}
+
+func TestQuantize(t *testing.T) {
+	needTFLite(t)
+	runDir, train, test := writeRun(t, nil), writePhotos(t, 10, 4, 1), writePhotos(t, 10, 2, 2)
+	write(t, filepath.Join(train, "class03", "broken.jpg"), []byte("no picture"))
+	out := filepath.Join(t.TempDir(), "model.tflite")
+	figures := out + ".json"
+	stdout, stderr, err := convert(t, "quantize", "--run", runDir, "--calib", train, "--test", test,
+		"--out", out, "--json", figures, "--samples", "100", "--max-recall-drop", "0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got summary
+	raw, err := os.ReadFile(figures)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, &got); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.ModelBytes != len(file) || got.Type != "int8" || got.Samples != 40 || got.Skipped != 1 || got.Queries != 20 || got.Gallery != 40 {
+		t.Errorf("figures %s, the file has %d bytes", raw, len(file))
+	}
+	if got.RecallAt1Float == nil || *got.RecallAt1Float < 0.9 || got.RecallAt1Int8 == nil || *got.RecallAt1Int8 < 0.8 {
+		t.Errorf("recall in %s: noise on a pattern should not hide it", raw)
+	}
+	if got.CosineMean == nil || *got.CosineMean < 0.99 || *got.CosineP1 > *got.CosineMean {
+		t.Errorf("cosines in %s", raw)
+	}
+	if !strings.Contains(stderr, "broken.jpg") || !strings.Contains(stdout, "1 unreadable skipped") {
+		t.Errorf("the broken photo is not named and counted:\n%s\n%s", stderr, stdout)
+	}
+	m, err := tflitefile.Decode(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if in := m.Tensors[m.Inputs[0]]; in.Type != tflitefile.Int8 {
+		t.Errorf("input is %v", in.Type)
+	}
+}
+
+func TestQuantizeRepeatsExactly(t *testing.T) {
+	needTFLite(t)
+	runDir, train, dir := writeRun(t, nil), writePhotos(t, 6, 4, 1), t.TempDir()
+	var files [3][]byte
+	for i, seed := range []string{"1", "1", "2"} {
+		out := filepath.Join(dir, fmt.Sprint(i))
+		if _, _, err := convert(t, "quantize", "--run", runDir, "--calib", train, "--out", out,
+			"--samples", "8", "--seed", seed, "--max-recall-drop", "1"); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if files[i], err = os.ReadFile(out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(files[0], files[1]) {
+		t.Error("the same seed gives another file")
+	}
+	if bytes.Equal(files[0], files[2]) {
+		t.Error("another seed calibrates on the same photos")
+	}
+}
+
+func TestFloat(t *testing.T) {
+	needTFLite(t)
+	out := filepath.Join(t.TempDir(), "model.tflite")
+	stdout, _, err := convert(t, "quantize", "--run", writeRun(t, nil), "--float", "--out", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(stdout, "float32") || !strings.Contains(stdout, "not measured") {
+		t.Errorf("printed %s", stdout)
+	}
+	listing, _, err := convert(t, "inspect", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"CONV_2D", "MEAN", `"embedding.weight"`, "[1 32 32 3]"} {
+		if !strings.Contains(listing, want) {
+			t.Errorf("inspect does not show %s:\n%s", want, listing)
+		}
+	}
+}
+
+// A layer with one huge weight in each output, on a channel that is always zero, loses everything in int8.
+func TestRecallBound(t *testing.T) {
+	needTFLite(t)
+	runDir := writeRun(t, func(w nn.Weights) {
+		weight := w["conv2.weight"]
+		for c := range 32 {
+			weight.Data[c*len(weight.Data)/32] = 3000
+		}
+		for k := range len(w["conv1.weight"].Data) / 16 {
+			w["conv1.weight"].Data[k] = 0
+		}
+	})
+	out := filepath.Join(t.TempDir(), "model.tflite")
+	_, _, err := convert(t, "quantize", "--run", runDir, "--calib", writePhotos(t, 10, 4, 1), "--out", out)
+	if err == nil || !strings.Contains(err.Error(), "recall@1") || !strings.Contains(err.Error(), "layer conv2") {
+		t.Errorf("error %v, want one about recall@1 and layer conv2", err)
+	}
+	if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file was written all the same (%v)", err)
+	}
+}
+
+func TestOverBound(t *testing.T) {
+	f, q := 0.95, 0.94
+	s := summary{}
+	if _, over := s.overBound(0); over {
+		t.Error("nothing measured is over the bound")
+	}
+	s.RecallAt1Float, s.RecallAt1Int8 = &f, &q
+	for allowed, want := range map[float64]bool{0.02: false, 0.01: false, 0.009: true} {
+		if _, over := s.overBound(allowed); over != want {
+			t.Errorf("a drop of 0.01 with %g allowed: over = %v", allowed, over)
+		}
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	needTFLite(t)
+	runDir, train, dir := writeRun(t, nil), writePhotos(t, 2, 2, 1), t.TempDir()
+	out := filepath.Join(dir, "model.tflite")
+	spoilt := writeRun(t, nil)
+	write(t, filepath.Join(spoilt, runfolder.WeightsFile), []byte("short"))
+	text := writeRun(t, nil)
+	write(t, filepath.Join(text, runfolder.NetworkFile), []byte("not json"))
+	for _, tc := range []struct {
+		name  string
+		usage bool
+		want  string
+		args  []string
+	}{
+		{"no command", true, "name a command", nil},
+		{"unknown command", true, "bake", []string{"bake"}},
+		{"no run", true, "--run", []string{"quantize", "--out", out}},
+		{"unknown flag", true, "nose", []string{"quantize", "--nose"}},
+		{"argument", true, "extra", []string{"quantize", "--run", runDir, "--calib", train, "--out", out, "extra"}},
+		{"test alone", true, "--gallery", []string{"quantize", "--float", "--run", runDir, "--test", train, "--out", out}},
+		{"not a run", false, "no finished run", []string{"quantize", "--run", dir, "--calib", train, "--out", out}},
+		{"weights", false, "safetensors", []string{"quantize", "--run", spoilt, "--calib", train, "--out", out}},
+		{"network", false, "describes no network", []string{"quantize", "--run", text, "--calib", train, "--out", out}},
+		{"no photos", false, "no JPEG or PNG", []string{"quantize", "--run", runDir, "--calib", dir, "--out", out}},
+		{"no folder", false, "make it first", []string{"quantize", "--run", runDir, "--calib", train, "--out", "nowhere/model"}},
+		{"inspect nothing", true, "one .tflite", []string{"inspect"}},
+		{"inspect text", false, "not a TensorFlow Lite model", []string{"inspect", filepath.Join(text, runfolder.NetworkFile)}},
+	} {
+		_, _, err := convert(t, tc.args...)
+		if err == nil || !strings.Contains(err.Error(), tc.want) || errors.Is(err, errUsage) != tc.usage {
+			t.Errorf("%s: error %v, want one with %q (usage: %v)", tc.name, err, tc.want, tc.usage)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+func TestInspectRealFile(t *testing.T) {
+	listing, _, err := convert(t, "inspect", testdata.File(t, "tflite/custom_op.tflite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(listing, `CUSTOM "fake-op-double"`) {
+		t.Errorf("no custom operator in\n%s", listing)
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for arg, want := range map[string]string{"help": "xbm-convert quantize", "--help": "xbm-convert quantize", "version": "TensorFlow Lite"} {
+		if out, _, err := convert(t, arg); err != nil || !strings.Contains(out, want) {
+			t.Errorf("%s: %v\n%s", arg, err, out)
+		}
+	}
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"io"
+)
+
+// overBound returns how much recall@1 int8 loses and whether that is more than allowed.
+func (s *summary) overBound(allowed float64) (drop float64, over bool) {
+	if s.RecallAt1Float == nil || s.RecallAt1Int8 == nil {
+		return 0, false
+	}
+	drop = *s.RecallAt1Float - *s.RecallAt1Int8
+	return drop, drop > allowed+1e-9 // the recalls are quotients; equal is not over
+}
+
+// print writes the figures for people.
+func (s *summary) print(w io.Writer) {
+	fmt.Fprintf(w, "model        %s, %s, %d bytes\n", s.Model, s.Type, s.ModelBytes)
+	if s.Samples > 0 {
+		fmt.Fprintf(w, "calibrated   on %d photos\n", s.Samples)
+	}
+	switch {
+	case s.Queries == 0:
+		fmt.Fprintln(w, "recall@1     not measured: name photos with --test and --gallery")
+	case s.RecallAt1Float == nil:
+		fmt.Fprintln(w, "recall@1     not measured: no query has another photo of its class to find")
+	case s.RecallAt1Int8 == nil:
+		fmt.Fprintf(w, "recall@1     float %.4f\n", *s.RecallAt1Float)
+	default:
+		fmt.Fprintf(w, "recall@1     float %.4f, int8 %.4f\n", *s.RecallAt1Float, *s.RecallAt1Int8)
+	}
+	if s.CosineMean != nil {
+		fmt.Fprintf(w, "float·int8   cosine mean %.4f, 1st percentile %.4f\n", *s.CosineMean, *s.CosineP1)
+	}
+	if s.Queries > 0 {
+		fmt.Fprintf(w, "photos       %d queries against %d", s.Queries, s.Gallery)
+		if s.Skipped > 0 {
+			fmt.Fprintf(w, ", %d unreadable skipped", s.Skipped)
+		}
+		fmt.Fprintln(w)
+	}
+}
