@@ -40,13 +40,16 @@ func MobileNetV2(width float64, size int) *Network {
 	return &b.net
 }
 
-// SmallCNN returns a plain stack of 3×3 convolutions of stride 2 with batch norm and ReLU, one for each entry of
-// channels, ending in the global average. It is small enough to be trained from scratch on a CPU.
+// SmallCNN returns a plain stack of convolutions with batch norm and ReLU, one for each entry of channels: a stem of
+// 4×4 patches (as in ConvNeXt, Liu et al., CVPR 2022), then 3×3 of stride 2, ending in the global average. It is small
+// enough to be trained from scratch on a CPU.
 func SmallCNN(size int, channels ...int) *Network {
 	b := builder{net: Network{Name: fmt.Sprintf("smallcnn_%d", size), Input: Shape{size, size, 3}}}
 	x := Input
+	kernel, stride := 4, 4
 	for i, c := range channels {
-		x = b.add(Layer{Name: fmt.Sprintf("conv%d", i), Kind: Conv, Kernel: 3, Stride: 2, Channels: c, Activation: ReLU, BatchNorm: true}, x)
+		x = b.add(Layer{Name: fmt.Sprintf("conv%d", i), Kind: Conv, Kernel: kernel, Stride: stride, Channels: c, Activation: ReLU, BatchNorm: true}, x)
+		kernel, stride = 3, 2
 	}
 	b.add(Layer{Name: "pool", Kind: GlobalAvg, Channels: channels[len(channels)-1]}, x)
 	return &b.net

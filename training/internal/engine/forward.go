@@ -124,8 +124,15 @@ func (f *Forward) convolve(l *nn.Layer, x *node, out nn.Shape) *node {
 		kernel := graph.TransposeAllAxes(weight, 2, 3, 1, 0)
 		return graph.Convolve(x, kernel).Strides(l.Stride).PaddingPerDim(paddings(l, x)).Done()
 	}
-	patches := x
-	if l.Kernel != 1 || l.Stride != 1 {
+	var patches *node
+	switch {
+	case l.Kernel == 1 && l.Stride == 1:
+		patches = x
+	case l.Kernel == l.Stride && out.H*l.Stride == x.Shape().Dimensions[1] && out.W*l.Stride == x.Shape().Dimensions[2]:
+		// Patches that neither overlap nor need padding only have to be put in order.
+		split := graph.Reshape(x, n, out.H, l.Kernel, out.W, l.Kernel, c)
+		patches = graph.TransposeAllAxes(split, 0, 1, 3, 2, 4, 5)
+	default:
 		patches = graph.Concatenate(shifts(l, x, out), -1)
 	}
 	matrix := graph.Reshape(graph.TransposeAllAxes(weight, 2, 3, 1, 0), l.Kernel*l.Kernel*c, l.Channels)

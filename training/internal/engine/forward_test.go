@@ -81,6 +81,8 @@ func TestConvolutionsEqualTheirDefinition(t *testing.T) {
 		{"dense 3x3 stride 1", nn.Conv, nn.Shape{H: 7, W: 6, C: 3}, 3, 1},
 		{"dense 3x3 stride 2 even", nn.Conv, nn.Shape{H: 8, W: 6, C: 3}, 3, 2},
 		{"dense 3x3 stride 2 odd", nn.Conv, nn.Shape{H: 7, W: 5, C: 3}, 3, 2},
+		{"dense 4x4 patches", nn.Conv, nn.Shape{H: 8, W: 12, C: 3}, 4, 4},
+		{"dense 2x2 patches, padded", nn.Conv, nn.Shape{H: 5, W: 4, C: 3}, 2, 2},
 		{"dense 1x1", nn.Conv, nn.Shape{H: 3, W: 4, C: 5}, 1, 1},
 		{"depthwise, small map", nn.Depthwise, nn.Shape{H: 7, W: 5, C: 4}, 3, 1},
 		{"depthwise, small map, stride 2", nn.Depthwise, nn.Shape{H: 7, W: 6, C: 4}, 3, 2},
