@@ -33,6 +33,7 @@ type App struct {
 	client  *mqtt.Client
 	seq     *mqtt.Sequence
 	cameras map[string]*pipeline.Camera
+	summary Summary // of a Run that has ended
 }
 
 // New builds an agent. It reads files and touches no network and no camera.
@@ -116,29 +117,40 @@ func (a *App) Run(ctx context.Context) error {
 	elapsed := time.Since(started)
 	stopBroker()
 	faults = append(faults, <-sent, a.seq.Close())
-	a.report(elapsed)
+	a.summarise(elapsed)
 	return errors.Join(faults...)
 }
 
-// report logs what was done.
-func (a *App) report(elapsed time.Duration) {
+// Summary is what an agent did from its start to its end.
+type Summary struct {
+	Seconds     float64 `json:"seconds"`
+	Frames      uint64  `json:"frames"`       // looked at, by all cameras
+	Skipped     uint64  `json:"skipped"`      // replaced by a newer frame before they were looked at
+	Failed      uint64  `json:"failed"`       // without a result
+	Events      uint64  `json:"events"`       // handed to the outbox
+	Unsent      int     `json:"unsent"`       // of those, still there at the end
+	Lost        uint64  `json:"lost"`         // of those, dropped because the outbox was full
+	Connects    uint64  `json:"connects"`     // connections to the broker
+	SamplesLost uint64  `json:"samples_lost"` // messages at QoS 0 that were not sent
+}
+
+// Summary returns the counts of the Run that has ended.
+func (a *App) Summary() Summary { return a.summary }
+
+// summarise counts and logs what was done.
+func (a *App) summarise(elapsed time.Duration) {
+	s := Summary{Seconds: elapsed.Seconds()}
 	for id, c := range a.cameras {
-		s := c.Stats()
-		a.log.Info("camera done", "camera", id, "frames", s.Processed, "dropped", s.Dropped, "failed", s.Failed,
-			"events", s.Events, "fps", float64(int(10*float64(s.Processed)/elapsed.Seconds()))/10)
+		n := c.Stats()
+		a.log.Info("camera done", "camera", id, "frames", n.Processed, "dropped", n.Dropped, "failed", n.Failed,
+			"events", n.Events, "fps", float64(int(10*float64(n.Processed)/s.Seconds))/10)
+		s.Frames, s.Skipped, s.Failed, s.Events = s.Frames+n.Processed, s.Skipped+n.Dropped, s.Failed+n.Failed, s.Events+n.Events
 	}
 	m := a.client.Stats()
 	a.log.Info("broker done", "confirmed", m.Acknowledged, "unsent", m.Queued, "dropped", m.DroppedEvents,
 		"dropped_samples", m.DroppedSamples, "connects", m.Connects)
-}
-
-// Stats returns the counts of every camera by its id.
-func (a *App) Stats() map[string]pipeline.Stats {
-	out := map[string]pipeline.Stats{}
-	for id, c := range a.cameras {
-		out[id] = c.Stats()
-	}
-	return out
+	s.Unsent, s.Lost, s.Connects, s.SamplesLost = m.Queued, m.DroppedEvents, m.Connects, m.DroppedSamples
+	a.summary = s
 }
 
 // shared lets several cameras take turns with one model.

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/results"
 	"xbmedge/camera"
+	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/embed"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/tflite"
@@ -21,6 +23,7 @@ func runAgent(ctx context.Context, args []string, _, stderr io.Writer) (err erro
 	fs := flags("run", stderr)
 	path := fs.String("config", "", "configuration file (YAML)")
 	out := fs.String("results", "", "write the outcome of every frame to this file, one JSON object a line")
+	summary := fs.String("summary", "", "write what was done to this file at the end (JSON)")
 	var set settings
 	fs.Var(&set, "set", "key=value, over the file and the environment; may be repeated")
 	if err := parseNone(fs, args); err != nil {
@@ -54,7 +57,12 @@ func runAgent(ctx context.Context, args []string, _, stderr io.Writer) (err erro
 	}
 	log.Info("agent starts", "node", cfg.Node, "model", embedder.Model().Name, "identities", len(g.Entries()),
 		"embeddings", g.Len(), "threshold", g.Threshold())
-	return a.Run(ctx)
+	err = a.Run(ctx)
+	if *summary != "" {
+		text, encodeErr := json.Marshal(a.Summary())
+		err = errors.Join(err, encodeErr, atomicfile.WriteBytes(*summary, 0o644, append(text, '\n')))
+	}
+	return err
 }
 
 // check does everything that run does before its first frame.
