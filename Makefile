@@ -1,0 +1,35 @@
+# make            build the programs into bin/
+# make demo       from drawn products to MQTT messages; DATA=, WEIGHTS= and BROKER= as scripts/demo.sh says
+# make test       every test; what is missing on a machine is said and skipped
+# make bench      the benchmarks of BENCHMARKS.md
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.PHONY: all setup build demo test bench lint clean
+
+env = . scripts/env.sh &&
+programs = bin/xbm-train=./training bin/xbm-convert=./convert bin/xbm-agent=./agent \
+	bin/demobroker=./scripts/demobroker bin/demoscore=./scripts/demoscore
+
+all: build
+
+setup:
+	@scripts/setup.sh
+
+build: setup
+	@$(env) for p in $(programs); do echo "go build $${p#*=}"; go build -o "$${p%%=*}" "$${p#*=}" || exit 1; done
+
+demo: build
+	@DATA='$(DATA)' WEIGHTS='$(WEIGHTS)' BROKER='$(BROKER)' scripts/demo.sh
+
+test: setup
+	@scripts/test.sh
+
+bench: setup
+	@$(env) go test -run '^$$' -bench . ./...
+
+lint:
+	@$(env) go vet ./... && gofmt -l . && golangci-lint run
+	@shellcheck -x scripts/*.sh .ci/run
+
+clean:
+	rm -rf bin demo/out
