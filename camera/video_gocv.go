@@ -1,4 +1,7 @@
-//go:build cgo && !nogocv
+// The tag gocv_videoio comes from scripts/env.sh: without its tags gocv does not compile against every OpenCV, and the
+// stub stands in.
+
+//go:build cgo && gocv_videoio && !nogocv
 
 package camera
 

@@ -1,4 +1,4 @@
-//go:build !cgo || nogocv
+//go:build !cgo || !gocv_videoio || nogocv
 
 package camera
 
