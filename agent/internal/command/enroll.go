@@ -63,15 +63,8 @@ func enroll(ctx context.Context, args []string, stdout, stderr io.Writer) (err e
 	}
 	out := enrolled{Gallery: *galleryPath}
 	before := g.Len()
-	for _, t := range things {
-		vectors, skipped, err := embedAll(ctx, embedder, evenly(t.photos, *most), stderr)
-		if err != nil {
-			return fmt.Errorf("enroll %s: %w", t.name, err)
-		}
-		out.Skipped += skipped
-		if err := g.Enroll(gallery.Slug(t.name), t.name, vectors); err != nil {
-			return err
-		}
+	if out.Skipped, err = enrollAll(ctx, g, embedder, things, *most, stderr); err != nil {
+		return err
 	}
 	out.Added = g.Len() - before
 	if *threshold != 0 {
@@ -86,6 +79,21 @@ func enroll(ctx context.Context, args []string, stdout, stderr io.Writer) (err e
 	}
 	out.Identities, out.Threshold = g.Entries(), g.Threshold()
 	return printEnrolled(stdout, out, *asJSON)
+}
+
+// enrollAll embeds the pictures of all things and puts them into the gallery. It returns how many could not be read.
+func enrollAll(ctx context.Context, g *gallery.Gallery, e *embed.Embedder, things []thing, most int, stderr io.Writer) (skipped int, err error) {
+	for _, t := range things {
+		vectors, left, err := embedAll(ctx, e, evenly(t.photos, most), stderr)
+		if err != nil {
+			return 0, fmt.Errorf("enroll %s: %w", t.name, err)
+		}
+		skipped += left
+		if err := g.Enroll(gallery.Slug(t.name), t.name, vectors); err != nil {
+			return 0, err
+		}
+	}
+	return skipped, nil
 }
 
 func calibrate(ctx context.Context, g *gallery.Gallery, e *embed.Embedder, far float64, folder string, stderr io.Writer) (*gallery.Calibration, error) {

@@ -119,7 +119,7 @@ func Default() *Config {
 		Track: Track{
 			Window: 5, MinFrames: 3, HoldFrames: 10, Hold: 2 * time.Second, UpdateGain: 0.05, UpdateInterval: 2 * time.Second,
 		},
-		Presence: Presence{Detail: 2.5},
+		Presence: Presence{Detail: 6.5},
 	}
 }
 

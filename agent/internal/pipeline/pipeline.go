@@ -108,6 +108,7 @@ type Camera struct {
 	tracker   *tracker
 	presence  *presence
 	embedding []float32
+	decision  gallery.Decision // of the present frame; here, since on the stack it would be allocated anew
 	idle      bool // nothing has come since the tracks were ended for want of frames
 
 	captured, dropped, processed, failed, events atomic.Uint64
@@ -209,12 +210,12 @@ func (c *Camera) process(f *Frame) {
 		return
 	}
 	embedded := time.Now()
-	decision := c.deps.Matcher.Match(c.embedding)
+	c.decision = c.deps.Matcher.Match(c.embedding)
 	matched := time.Now()
-	present := c.presence.look(f.Frame) || decision.Known
+	present := c.presence.look(f.Frame) || c.decision.Known
 
 	seen := sighting{
-		at: f.Captured, present: present, decision: &decision,
+		at: f.Captured, present: present, decision: &c.decision,
 		latency: Latency{started.Sub(f.Captured), embedded.Sub(started), matched.Sub(embedded)},
 	}
 	changed := c.tracker.see(seen)
@@ -228,7 +229,7 @@ func (c *Camera) process(f *Frame) {
 		c.deps.Publisher.Embedding(c.cfg.Camera, f, c.embedding)
 	}
 	if c.deps.Results != nil {
-		r := Result{c.cfg.Camera, f.Seq, present, &decision, c.tracker.label()}
+		r := Result{c.cfg.Camera, f.Seq, present, &c.decision, c.tracker.label()}
 		if err := c.deps.Results.Frame(r); err != nil {
 			c.log.Error("results are no longer written", "error", err)
 			c.deps.Results = nil
