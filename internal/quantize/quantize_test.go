@@ -23,7 +23,7 @@ func TestChooseParams(t *testing.T) {
 	}{
 		{0, 6, params{6.0 / 255, -128}},
 		{-1, 1, params{2.0 / 255, -1}}, // −0.5 rounds away from zero, one end loses half a step
-		{2, 255, params{1, -128}}, // zero must be in the range
+		{2, 255, params{1, -128}},      // zero must be in the range
 		{-255, -3, params{1, 127}},
 		{0, 0, params{1.0 / 127, 0}},
 	} {
