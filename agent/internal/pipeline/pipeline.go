@@ -109,7 +109,7 @@ type Camera struct {
 	presence  *presence
 	embedding []float32
 	decision  gallery.Decision // of the present frame; here, since on the stack it would be allocated anew
-	idle      bool // nothing has come since the tracks were ended for want of frames
+	idle      bool             // nothing has come since the tracks were ended for want of frames
 
 	captured, dropped, processed, failed, events atomic.Uint64
 }

@@ -106,7 +106,7 @@ func TestClipThatFails(t *testing.T) {
 func TestLiveTakesTheNewest(t *testing.T) {
 	noLeaks(t)
 	const last = 1000
-	release := make(chan struct{})
+	busy, release := make(chan struct{}), make(chan struct{})
 	var processed []int
 	p := &fakePublisher{}
 	d := deps(nil, func(n int) gallery.Decision { return stranger(0) }, p)
@@ -116,7 +116,8 @@ func TestLiveTakesTheNewest(t *testing.T) {
 		processed = append(processed, n)
 		switch len(processed) {
 		case 1:
-			<-release // busy while all others are read
+			close(busy)
+			<-release // while all others are read
 		case 2:
 			cancel()
 		}
@@ -124,7 +125,10 @@ func TestLiveTakesTheNewest(t *testing.T) {
 	read := 0
 	d.Open = func(context.Context) (Source, error) {
 		return &fakeSource{read: func(ctx context.Context, f *Frame) error {
-			if read == last {
+			switch read {
+			case 1:
+				<-busy
+			case last:
 				close(release)
 				<-ctx.Done()
 				return ctx.Err()
