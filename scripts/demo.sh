@@ -60,8 +60,8 @@ mkdir -p $out/clip
 
 if [[ -z ${DATA:-} ]]; then
   say "drawing products"
-  bin/xbm-train synth --out $data
-  mv $data/clip.mjpeg $data/clip.json $out/clip/
+  bin/xbm-train synth --out "$data"
+  mv "$data/clip.mjpeg" "$data/clip.json" $out/clip/
   fit=(--config configs/train-synth.yaml)
 else
   say "filming photos"

@@ -14,26 +14,18 @@ func BenchmarkStep(b *testing.B) {
 		net  *nn.Network
 	}{
 		{"smallcnn 64", nn.SmallCNN(64, 32, 64, 128, 256).WithEmbedding(128)},
-		{"smallcnn 64 narrow", nn.SmallCNN(64, 16, 32, 64, 128).WithEmbedding(128)},
 		{"mobilenetv2 tail from 15", tail(b, "features.15.add")},
 		{"mobilenetv2 tail from 16", tail(b, "features.16.add")},
 		{"mobilenetv2 head", tail(b, "pool")},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			cfg := DefaultConfig()
-			backend, lowering, err := engine.Open("go")
-			if err != nil {
-				b.Fatal(err)
-			}
 			rng := rand.New(rand.NewPCG(1, 1))
 			w, err := c.net.Init(rng)
 			if err != nil {
 				b.Fatal(err)
 			}
-			l, err := newLearner(backend, lowering, c.net, w, &cfg)
-			if err != nil {
-				b.Fatal(err)
-			}
+			l := openLearner(b, c.net, w, &cfg)
 			const batch = 64
 			x := make([]float32, batch*c.net.Input.Size())
 			for i := range x {
@@ -63,4 +55,17 @@ func tail(tb testing.TB, freeze string) *nn.Network {
 		tb.Fatal(err)
 	}
 	return tail
+}
+
+func openLearner(tb testing.TB, net *nn.Network, w nn.Weights, cfg *Config) *learner {
+	tb.Helper()
+	backend, lowering, err := engine.Open(cfg.Backend)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	l, err := newLearner(backend, lowering, net, w, cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return l
 }

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Every test. What a machine lacks (shared photos, a camera, root) is skipped, and the reason printed.
+#
+#   scripts/test.sh         all: Go tests with the race detector, builds without C, scripts, the demo on Mosquitto
+#   scripts/test.sh quick   the Go tests alone, without the race detector
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/env.sh
+. scripts/env.sh
+
+say() { printf '\n== %s\n' "$*"; }
+
+if [[ ${1:-} == quick ]]; then
+  exec go test ./...
+fi
+
+say "test bench"
+scripts/testbench.sh || echo "testbench: not there; tests that need it are skipped"
+
+say "go vet"
+go vet ./...
+
+say "without C: every package builds, and its tests pass"
+CGO_ENABLED=0 GOFLAGS='' go vet ./...
+CGO_ENABLED=0 GOFLAGS='' go test -short ./agent/... ./camera/... ./convert/... ./internal/tflite/... ./internal/embed/...
+
+say "go test -race"
+go test -race -short ./...
+
+say "go test"
+go test -v ./... >build/test.log || {
+  grep -E '^(\s*--- FAIL|FAIL|panic:)|_test.go:[0-9]+:' build/test.log | tail -60
+  echo "the whole output is in build/test.log"
+  exit 1
+}
+grep -A2 -E '^\s*--- SKIP' build/test.log || true # with the reasons
+grep -E '^(ok|FAIL)' build/test.log
+
+if command -v shellcheck >/dev/null; then
+  say "shellcheck"
+  shellcheck -x scripts/*.sh .ci/run
+fi
+
+say "the demo, on Mosquitto"
+make --no-print-directory build
+port=18830
+mosquitto -p "$port" >build/mosquitto.log 2>&1 &
+broker=$!
+trap 'kill "$broker"' EXIT
+make --no-print-directory demo BROKER=127.0.0.1:$port
