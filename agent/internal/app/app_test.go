@@ -1,0 +1,368 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"log/slog"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.uber.org/goleak"
+
+	"xbmedge/agent/internal/app"
+	"xbmedge/agent/internal/config"
+	"xbmedge/agent/internal/mqtt"
+	"xbmedge/agent/internal/mqtt/brokertest"
+	"xbmedge/internal/gallery"
+	"xbmedge/internal/vision"
+)
+
+const patience = 30 * time.Second
+
+// colours embeds a picture as its mean colour, so that red is like red.
+type colours struct {
+	frames    int
+	hangAfter int // 0: never
+}
+
+func (*colours) Dim() int { return 3 }
+
+func (c *colours) Embed(dst []float32, f vision.Frame) error {
+	if c.frames++; c.hangAfter > 0 && c.frames > c.hangAfter {
+		select {}
+	}
+	var sum [3]float64
+	for i, v := range f.Pix {
+		sum[i%3] += float64(v)
+	}
+	length := math.Sqrt(sum[0]*sum[0] + sum[1]*sum[1] + sum[2]*sum[2])
+	for i := range dst {
+		dst[i] = float32(sum[i] / length)
+	}
+	return nil
+}
+
+// film writes a motion-JPEG clip: r red, g green, b blue checks, . a grey wall.
+func film(t testing.TB, dir, frames string) string {
+	t.Helper()
+	var clip bytes.Buffer
+	for _, c := range frames {
+		m := image.NewRGBA(image.Rect(0, 0, 96, 96))
+		for y := range 96 {
+			for x := range 96 {
+				v := uint8(90 + 120*((x/3+y/3)%2))
+				fill := map[rune]color.RGBA{'r': {v, 0, 0, 255}, 'g': {0, v, 0, 255}, 'b': {v / 2, v / 2, v, 255}, '.': {128, 128, 128, 255}}[c]
+				m.Set(x, y, fill)
+			}
+		}
+		if err := jpeg.Encode(&clip, m, &jpeg.Options{Quality: 92}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(dir, "clip.mjpeg")
+	if err := os.WriteFile(path, clip.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// build makes an agent whose gallery knows red and green.
+func build(t testing.TB, dir, broker, clip string, embedder *colours) *app.App {
+	t.Helper()
+	g, err := gallery.New(gallery.Model{Name: "colours", SHA256: strings.Repeat("0a", 32), Dim: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, v := range map[string][]float32{"red-thing": {1, 0, 0}, "green-thing": {0, 1, 0}} {
+		if err := g.Enroll(id, strings.ToUpper(id), [][]float32{v}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := g.SetThreshold(0.9); err != nil {
+		t.Fatal(err)
+	}
+	cfg := config.Default()
+	cfg.Node, cfg.StateDir, cfg.MQTT.Broker, cfg.MQTT.PublishEmbeddings = "board-1", dir, broker, true
+	var cam, off config.Camera
+	cam.SetDefaults()
+	cam.Kind, cam.Address = "file", clip
+	off = cam
+	off.Enabled = false
+	cfg.Cameras = map[string]config.Camera{"shelf": cam, "attic": off}
+	a, err := app.New(cfg, app.Parts{Embedder: embedder, Quant: "int8", Gallery: g, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// schemas compiles the shipped schemas, made strict: a field that they do not list is a fault here, though a consumer
+// has to live with it.
+func schemas(t *testing.T) map[string]*jsonschema.Schema {
+	t.Helper()
+	out := map[string]*jsonschema.Schema{}
+	for _, name := range []string{"match", "state", "embedding"} {
+		text, err := mqtt.Schemas.ReadFile("schema/" + name + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		strict(doc.(map[string]any))
+		c := jsonschema.NewCompiler()
+		if err := c.AddResource(name, doc); err != nil {
+			t.Fatal(err)
+		}
+		if out[name], err = c.Compile(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+func strict(schema map[string]any) {
+	properties, ok := schema["properties"].(map[string]any)
+	if !ok {
+		return
+	}
+	schema["additionalProperties"] = false
+	for _, p := range properties {
+		p := p.(map[string]any)
+		strict(p)
+		if items, ok := p["items"].(map[string]any); ok {
+			strict(items)
+		}
+	}
+}
+
+// listenTo collects what arrives until the node says goodbye.
+func listenTo(t *testing.T, url string) (wait func() []mqtt.Message) {
+	t.Helper()
+	ready, done := make(chan struct{}), make(chan error, 1)
+	var got []mqtt.Message
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	go func() {
+		cfg := mqtt.Config{Broker: url}
+		done <- mqtt.Listen(ctx, cfg, []string{"xbm/#"}, slog.New(slog.DiscardHandler), func() error {
+			close(ready)
+			return nil
+		}, func(m mqtt.Message) bool {
+			got = append(got, m)
+			return m.Retained || m.Topic != "xbm/board-1/status" || string(m.Payload) != "offline"
+		})
+	}()
+	select {
+	case <-ready:
+	case <-ctx.Done():
+		t.Fatal("not subscribed")
+	}
+	return func() []mqtt.Message {
+		defer cancel()
+		if err := <-done; err != nil || ctx.Err() != nil {
+			t.Fatalf("listen: %v, %v; %d messages came", err, ctx.Err(), len(got))
+		}
+		return got
+	}
+}
+
+func TestClipToSubscriber(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	broker := brokertest.Start(t, "127.0.0.1:0")
+	dir := t.TempDir()
+	clip := film(t, dir, "....rrrrrrrrgggggggg"+strings.Repeat("b", 14)+strings.Repeat(".", 12))
+	var nextSeq uint64 = 1
+	for start := range 2 { // the second goes on counting
+		wait := listenTo(t, broker.URL())
+		a := build(t, dir, broker.URL(), clip, &colours{})
+		if err := a.Run(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		got := wait()
+		if start == 1 {
+			got = fresh(got)
+		}
+		nextSeq = checkMessages(t, got, nextSeq)
+		if s := a.Summary(); s.Frames != 46 || s.Failed != 0 || s.Events != 6 || s.Unsent != 0 || s.Lost != 0 {
+			t.Errorf("summary %+v; want 46 frames, 6 events, nothing lost", s)
+		}
+	}
+	broker.Stop()
+	goleak.VerifyNone(t, before)
+}
+
+// fresh leaves out what the broker had kept.
+func fresh(messages []mqtt.Message) []mqtt.Message {
+	var out []mqtt.Message
+	for _, m := range messages {
+		if !m.Retained {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// checkMessages checks one run's messages and returns the next event's number.
+func checkMessages(t *testing.T, got []mqtt.Message, seq uint64) uint64 {
+	t.Helper()
+	valid := schemas(t)
+	var story []string
+	embeddings, states := 0, 0
+	status := map[string][]string{}
+	for _, m := range got {
+		leaf := m.Topic[strings.LastIndexByte(m.Topic, '/')+1:]
+		if leaf == "status" {
+			status[m.Topic] = append(status[m.Topic], string(m.Payload))
+			continue
+		}
+		schema := valid[leaf]
+		if schema == nil || m.Topic != "xbm/board-1/shelf/"+leaf {
+			t.Errorf("unexpected topic %s", m.Topic)
+			continue
+		}
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(m.Payload))
+		if err == nil {
+			err = schema.Validate(doc)
+		}
+		if err != nil {
+			t.Errorf("%s: %v\n%s", m.Topic, err, m.Payload)
+		}
+		switch leaf {
+		case "embedding":
+			embeddings++
+			checkEmbedding(t, m.Payload)
+		case "state":
+			states++
+		case "match":
+			var e mqtt.Match
+			if err := json.Unmarshal(m.Payload, &e); err != nil {
+				t.Fatal(err)
+			}
+			if e.Seq != seq {
+				t.Errorf("event number %d, want %d", e.Seq, seq)
+			}
+			seq++
+			story = append(story, fmt.Sprintf("%s %s %s", e.Type, e.EventType, e.Identity.ID))
+			if e.Model.SHA != "0a0a0a" || e.Gallery.N != 2 || e.Threshold != 0.9 || e.Node != "board-1" || e.Camera != "shelf" {
+				t.Errorf("event %s", m.Payload)
+			}
+		}
+	}
+	if diff := cmp.Diff([]string{
+		"new recognized red-thing", "end left red-thing", "new recognized green-thing", "end left green-thing",
+		"new unknown unknown", "end left unknown",
+	}, story); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	want := map[string][]string{
+		"xbm/board-1/status":       {"online", "offline"},
+		"xbm/board-1/shelf/status": {"online", "offline"},
+		"xbm/board-1/attic/status": {"disabled"},
+	}
+	for topic, texts := range want {
+		if s := status[topic]; len(s) == 0 || s[len(s)-1] != texts[len(texts)-1] {
+			t.Errorf("%s was %v, want %v", topic, s, texts)
+		}
+	}
+	if diff := cmp.Diff(want["xbm/board-1/status"], status["xbm/board-1/status"]); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
+	}
+	if states == 0 {
+		t.Error("no states")
+	}
+	t.Logf("%d messages, %d embeddings, %d states", len(got), embeddings, states)
+	return seq
+}
+
+func checkEmbedding(t *testing.T, payload []byte) {
+	t.Helper()
+	var e mqtt.Embedding
+	if err := json.Unmarshal(payload, &e); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := base64.StdEncoding.DecodeString(e.B64)
+	if err != nil || len(raw) != e.Dim {
+		t.Fatalf("embedding of %d bytes, dim %d: %v", len(raw), e.Dim, err)
+	}
+	var sum float64
+	for _, b := range raw {
+		v := float64(int(int8(b))-e.ZP) * e.Scale
+		sum += v * v
+	}
+	if math.Abs(math.Sqrt(sum)-1) > 0.02 {
+		t.Errorf("embedding of length %v, want 1", math.Sqrt(sum))
+	}
+}
+
+// An agent that is killed says nothing: the broker must say offline in its name.
+func TestKilledAgentIsOffline(t *testing.T) {
+	if url := os.Getenv("XBM_TEST_KILLED_AGENT"); url != "" {
+		dir := os.Getenv("XBM_TEST_DIR")
+		_ = build(t, dir, url, film(t, dir, "rrrrrrrrrr"), &colours{hangAfter: 5}).Run(context.Background())
+		return
+	}
+	broker := brokertest.Start(t, "127.0.0.1:0")
+	wait := listenTo(t, broker.URL())
+	agent := exec.Command(os.Args[0], "-test.run=^TestKilledAgentIsOffline$") //nolint:gosec // this test itself
+	agent.Env = append(os.Environ(), "XBM_TEST_KILLED_AGENT="+broker.URL(), "XBM_TEST_DIR="+t.TempDir())
+	if err := agent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	seen := inView(t, broker.URL())
+	if err := agent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = agent.Wait() // it was killed
+	got := wait()
+	var statuses []string
+	for _, m := range got {
+		if m.Topic == "xbm/board-1/status" {
+			statuses = append(statuses, string(m.Payload))
+		}
+	}
+	if diff := cmp.Diff([]string{"online", "offline"}, statuses); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
+	}
+	if !seen {
+		t.Error("no event before the kill")
+	}
+}
+
+// inView waits for a retained or new state that shows something in view.
+func inView(t *testing.T, url string) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	found := false
+	err := mqtt.Listen(ctx, mqtt.Config{Broker: url}, []string{"xbm/board-1/shelf/state"}, slog.New(slog.DiscardHandler),
+		func() error { return nil }, func(m mqtt.Message) bool {
+			found = strings.Contains(string(m.Payload), `"present":["red-thing"]`)
+			return !found
+		})
+	if err != nil {
+		t.Error(err)
+	}
+	return found
+}
+
+func TestClipThatIsNotThere(t *testing.T) {
+	broker := brokertest.Start(t, "127.0.0.1:0")
+	a := build(t, t.TempDir(), broker.URL(), "none.mjpeg", &colours{})
+	if err := a.Run(context.Background()); err == nil || !strings.Contains(err.Error(), "none.mjpeg") {
+		t.Errorf("error %v does not name the clip", err)
+	}
+}
