@@ -20,6 +20,8 @@ const (
 	// maxFRR is the share of enrolled pictures that may be taken for unknown before the wish for few false names
 	// gives way.
 	maxFRR = 0.1
+	// gapFRR is the share of enrolled pictures that are set aside when a gap is looked for: there is always an odd one.
+	gapFRR = 0.01
 	// maxProbes bounds the work: scores are the maximum over the whole gallery, so the cost is probes × gallery.
 	maxProbes = 4000
 )
@@ -31,11 +33,12 @@ const (
 // (pictures of nothing that is enrolled; L2-normalised) against all. The genuine scores are leave-one-out: every
 // embedding against the others of its identity. Then:
 //
-//   - Where the wanted rate costs at most 10 % of the genuine scores and there is a gap, the threshold lies in the
-//     middle between the impostor score at that rate and the genuine score at 10 %: pictures taken later score lower
-//     than those enrolled, and strangers seen later higher.
-//   - Where the two overlap more, the threshold is where FAR + FRR is least. Look-alikes are enrolled on purpose (two
-//     brands of milk), and a threshold above all their mutual scores would know nothing.
+//   - Where there is a gap between the impostor score at the wanted rate and the genuine score at 1 %, the threshold
+//     lies in its middle: pictures taken later score lower than those enrolled, and strangers seen later higher.
+//   - Where the wanted rate costs at most 10 % of the genuine scores, it is just above the impostor score at that
+//     rate. Not higher: what is enrolled beside a thing is more like it than most strangers are.
+//   - Where the two overlap more, it is where FAR + FRR is least. Look-alikes are enrolled on purpose (two brands of
+//     milk), and a threshold above all their mutual scores would know nothing.
 //   - Without impostors (one identity, no background) it is the genuine score at 10 % less a tenth; without genuine
 //     scores (one picture each) the impostor score and a tenth of the way to 1; without either DefaultThreshold.
 //
@@ -62,10 +65,14 @@ func (g *Gallery) Calibrate(far float64, background [][]float32) (Calibration, e
 		top := quantile(impostors, 1-far)
 		c.Threshold, c.Why = top+0.1*(1-top), "one picture each: a little above the scores between identities"
 	default:
-		low, high := quantile(impostors, 1-far), quantile(genuine, maxFRR)
-		if low < high {
-			c.Threshold, c.Why = (low+high)/2, "midway between strangers' and own scores"
-		} else {
+		strangers, own := quantile(impostors, 1-far), quantile(genuine, gapFRR)
+		above := math.Nextafter32(strangers, 1)
+		switch {
+		case strangers < own:
+			c.Threshold, c.Why = (strangers+own)/2, "midway between strangers' and own scores"
+		case 1-shareFrom(genuine, above) <= maxFRR:
+			c.Threshold, c.Why = above, "just above strangers' scores"
+		default:
 			c.Threshold, c.Why = leastError(impostors, genuine), "strangers' and own scores overlap: least sum of errors"
 		}
 	}

@@ -1,6 +1,7 @@
 package gallery_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -73,6 +74,38 @@ func TestCalibrate(t *testing.T) {
 				t.Errorf("rests on %d genuine and %d impostor scores; want %d and %d", c.Genuine, c.Impostors, tt.nGenuine, tt.nOther)
 			}
 		})
+	}
+}
+
+// Where a look-alike costs a little, the threshold goes just above it and no higher, though most pictures score far more.
+func TestCalibrateGoesNoHigherThanLookAlikes(t *testing.T) {
+	g, err := gallery.New(gallery.Model{Dim: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	near := func(axis int, cosine float32) []float32 { // on the way from one axis to the next
+		v := make([]float32, 3)
+		v[axis], v[(axis+1)%3] = cosine, float32(math.Sqrt(1-float64(cosine*cosine)))
+		return v
+	}
+	var first, second [][]float32
+	for i := range 19 {
+		first = append(first, near(0, 1-float32(i)*1e-5))
+		second = append(second, near(1, 1-float32(i)*1e-5))
+	}
+	first = append(first, near(0, 0.8)) // 0.6 from the second thing, 0.8 from its own
+	second = append(second, near(1, 0.5))
+	for id, vectors := range map[string][][]float32{"first": first, "second": second} {
+		if err := g.Enroll(id, id, vectors); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := g.Calibrate(0.001, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.FAR != 0 || c.FRR > 0.1 || c.Threshold > 0.65 {
+		t.Errorf("%+v; want just above 0.6, the look-alike's score", c)
 	}
 }
 
