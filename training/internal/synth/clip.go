@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"xbmedge/internal/atomicfile"
+	"xbmedge/internal/clip"
 )
 
 // The clip's format.
@@ -17,31 +18,6 @@ const (
 	ClipHeight = 360
 	ClipFPS    = 25
 )
-
-// Kinds of segments.
-const (
-	KindEnrolled = "enrolled"
-	KindStranger = "stranger"
-	KindEmpty    = "empty"
-)
-
-// Clip is the content of ClipIndexFile.
-type Clip struct {
-	Schema   int       `json:"schema"` // 1
-	Width    int       `json:"width"`
-	Height   int       `json:"height"`
-	FPS      int       `json:"fps"`
-	Frames   int       `json:"frames"`
-	Segments []Segment `json:"segments"`
-}
-
-// Segment is a stretch of the clip that shows one thing, or nothing.
-type Segment struct {
-	First int    `json:"first"` // frame, from 0
-	Last  int    `json:"last"`  // frame, included
-	Class string `json:"class"` // "" when empty
-	Kind  string `json:"kind"`
-}
 
 // segmentPlan is what a segment will show.
 type segmentPlan struct {
@@ -67,11 +43,11 @@ func (g *generator) plan() []segmentPlan {
 	for i := range g.ClipSegments {
 		switch {
 		case i%emptyEvery == 0:
-			kinds = append(kinds, KindEmpty)
+			kinds = append(kinds, clip.Empty)
 		case i%4 == 3 && len(unknown.all) > 0:
-			kinds = append(kinds, KindStranger)
+			kinds = append(kinds, clip.Stranger)
 		default:
-			kinds = append(kinds, KindEnrolled)
+			kinds = append(kinds, clip.Enrolled)
 		}
 	}
 	// The first segment stays empty, so that whoever watches starts with nothing in sight.
@@ -81,9 +57,9 @@ func (g *generator) plan() []segmentPlan {
 		frames := g.SegmentFrames
 		frames += rng.IntN(frames/2+1) - frames/4
 		switch kind {
-		case KindEnrolled:
+		case clip.Enrolled:
 			plans[i].model = known.next(rng)
-		case KindStranger:
+		case clip.Stranger:
 			plans[i].model = unknown.next(rng)
 		default:
 			frames = max(2, frames*2/3)
@@ -124,20 +100,18 @@ func (g *generator) writeClip(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	clip := Clip{Schema: 1, Width: ClipWidth, Height: ClipHeight, FPS: ClipFPS}
+	index := &clip.Index{Schema: 1, Width: ClipWidth, Height: ClipHeight, FPS: ClipFPS}
 	for _, p := range plans {
-		s := Segment{First: clip.Frames, Kind: KindEmpty}
-		if p.model != nil {
-			s.Class, s.Kind = p.model.class, KindEnrolled
-			if p.model.stranger {
-				s.Kind = KindStranger
-			}
+		switch {
+		case p.model == nil:
+			index.Append(p.frames, "", clip.Empty)
+		case p.model.stranger:
+			index.Append(p.frames, p.model.class, clip.Stranger)
+		default:
+			index.Append(p.frames, p.model.class, clip.Enrolled)
 		}
-		clip.Frames += p.frames
-		s.Last = clip.Frames - 1
-		clip.Segments = append(clip.Segments, s)
 	}
-	g.frames = clip.Frames
+	g.frames = index.Frames
 	err = atomicfile.Write(filepath.Join(g.dir, ClipFile), 0o644, func(w io.Writer) error {
 		for _, film := range films {
 			if _, err := w.Write(film); err != nil {
@@ -149,7 +123,7 @@ func (g *generator) writeClip(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(filepath.Join(g.dir, ClipIndexFile), clip)
+	return index.Write(filepath.Join(g.dir, ClipIndexFile))
 }
 
 // film takes one segment: the thing is moved and turned a little, the backdrop drifts, light and place stay.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"xbmedge/internal/clip"
 	"xbmedge/internal/photos"
 	"xbmedge/internal/retrieval"
 	"xbmedge/internal/vision"
@@ -143,30 +144,32 @@ func readJSON(t *testing.T, path string, into any) {
 func TestClip(t *testing.T) {
 	o := small(filepath.Join(t.TempDir(), "set"))
 	generate(t, o)
-	var clip Clip
-	readJSON(t, filepath.Join(o.Dir, ClipIndexFile), &clip)
+	index, err := clip.ReadIndex(filepath.Join(o.Dir, ClipIndexFile))
+	if err != nil {
+		t.Fatal(err)
+	}
 	next, kinds := 0, map[string]int{}
-	for _, s := range clip.Segments {
+	for _, s := range index.Segments {
 		if s.First != next || s.Last < s.First {
 			t.Errorf("segment %+v does not begin at frame %d", s, next)
 		}
 		next = s.Last + 1
 		kinds[s.Kind]++
-		if (s.Class == "") != (s.Kind == KindEmpty) {
+		if (s.Class == "") != (s.Kind == clip.Empty) {
 			t.Errorf("segment %+v", s)
 		}
-		folder := map[string]string{KindEnrolled: TestFolder, KindStranger: StrangerFolder, KindEmpty: "."}[s.Kind]
+		folder := map[string]string{clip.Enrolled: TestFolder, clip.Stranger: StrangerFolder, clip.Empty: "."}[s.Kind]
 		if _, err := os.Stat(filepath.Join(o.Dir, folder, s.Class)); err != nil {
 			t.Error(err)
 		}
 	}
-	if clip.Frames != next || clip.Width != 640 || clip.Height != 360 || clip.FPS != 25 || clip.Schema != 1 {
-		t.Errorf("index says %d frames of %d×%d, segments end at %d", clip.Frames, clip.Width, clip.Height, next)
+	if index.Frames != next || index.Width != 640 || index.Height != 360 || index.FPS != 25 || index.Schema != 1 {
+		t.Errorf("index says %d frames of %d×%d, segments end at %d", index.Frames, index.Width, index.Height, next)
 	}
-	if diff := cmp.Diff(map[string]int{KindEnrolled: 5, KindStranger: 2, KindEmpty: 2}, kinds); diff != "" {
+	if diff := cmp.Diff(map[string]int{clip.Enrolled: 5, clip.Stranger: 2, clip.Empty: 2}, kinds); diff != "" {
 		t.Error(diff)
 	}
-	if clip.Segments[0].Kind != KindEmpty {
+	if index.Segments[0].Kind != clip.Empty {
 		t.Error("the clip does not begin with an empty scene")
 	}
 
@@ -175,8 +178,8 @@ func TestClip(t *testing.T) {
 		t.Fatal(err)
 	}
 	frames := bytes.SplitAfter(film, []byte("\xff\xd9\xff\xd8")) // end of one, start of the next
-	if len(frames) != clip.Frames {
-		t.Fatalf("%d frames, the index says %d", len(frames), clip.Frames)
+	if len(frames) != index.Frames {
+		t.Fatalf("%d frames, the index says %d", len(frames), index.Frames)
 	}
 	last := -1.0
 	for i, part := range frames {
