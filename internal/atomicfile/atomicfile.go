@@ -4,6 +4,7 @@ package atomicfile
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -74,6 +75,15 @@ func WriteBytes(path string, perm os.FileMode, content []byte) error {
 		_, err := w.Write(content)
 		return err
 	})
+}
+
+// WriteJSON is Write for a value as indented JSON.
+func WriteJSON(path string, perm os.FileMode, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return WriteBytes(path, perm, append(text, '\n'))
 }
 
 // syncFolder makes the rename itself durable: without it a power cut can bring the old directory entry back.

@@ -170,3 +170,20 @@ func expectOnly(t *testing.T, path, content string) {
 		t.Errorf("folder holds %v, want only the file", entries)
 	}
 }
+
+func TestWriteJSON(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.json")
+	if err := WriteJSON(path, 0o600, map[string]any{"a": 1, "b": []int{2}}); err != nil {
+		t.Fatal(err)
+	}
+	want := "{\n  \"a\": 1,\n  \"b\": [\n    2\n  ]\n}\n"
+	if got, err := os.ReadFile(path); err != nil || string(got) != want {
+		t.Errorf("wrote %q, %v", got, err)
+	}
+	if err := WriteJSON(path, 0o600, func() {}); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("what is no JSON: %v", err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != want {
+		t.Errorf("the old file is now %q, %v", got, err)
+	}
+}

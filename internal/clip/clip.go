@@ -42,13 +42,7 @@ func (x *Index) Append(frames int, class, kind string) {
 }
 
 // Write writes the index as JSON.
-func (x *Index) Write(path string) error {
-	text, err := json.MarshalIndent(x, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return atomicfile.WriteBytes(path, 0o644, append(text, '\n'))
-}
+func (x *Index) Write(path string) error { return atomicfile.WriteJSON(path, 0o644, x) }
 
 // ReadIndex reads what Write wrote.
 func ReadIndex(path string) (*Index, error) {

@@ -13,7 +13,6 @@ package synth
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -237,7 +236,7 @@ func (g *generator) writeProducts() error {
 			m.class, m.word, m.kind, m.shape.String(), m.palette.name, m.pattern.String(), m.emblem.String(), m.layout.String(), m.stranger,
 		})
 	}
-	return writeJSON(filepath.Join(g.dir, ProductsFile), list)
+	return atomicfile.WriteJSON(filepath.Join(g.dir, ProductsFile), 0o644, list)
 }
 
 // writePhotos takes the still pictures.
@@ -297,14 +296,6 @@ func stillShot(rng *rand.Rand, m *model, size int) *shot {
 		s.fingers = newFingers(rng, s.pose, m)
 	}
 	return s
-}
-
-func writeJSON(path string, value any) error {
-	text, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return atomicfile.WriteBytes(path, 0o644, append(text, '\n'))
 }
 
 // parallel calls the function that newWorker makes for each goroutine with 0…n−1, each once, until one fails or ctx is

@@ -69,7 +69,7 @@ func (f folder) create(d *Description) error {
 	if err := os.MkdirAll(f.path(checkpoints), 0o755); err != nil { //nolint:gosec // a run is meant to be read by others
 		return fmt.Errorf("create run: %w", err)
 	}
-	return writeJSON(f.path(configFile), d)
+	return atomicfile.WriteJSON(f.path(configFile), 0o644, d)
 }
 
 // ReadDescription returns what the run in that folder was started with.
@@ -90,7 +90,7 @@ func ReadDescription(run string) (*Description, error) {
 
 // export writes the network a converter takes.
 func (f folder) export(net *nn.Network, w nn.Weights) error {
-	if err := writeJSON(f.path(NetworkFile), net); err != nil {
+	if err := atomicfile.WriteJSON(f.path(NetworkFile), 0o644, net); err != nil {
 		return err
 	}
 	return atomicfile.Write(f.path(WeightsFile), 0o644, func(out io.Writer) error { return nn.WriteSafetensors(out, w, nil) })
@@ -180,12 +180,4 @@ func (f folder) rewind(step int) error {
 		return fmt.Errorf("read metrics: %w", err)
 	}
 	return atomicfile.WriteBytes(f.path(metricsFile), 0o644, keep)
-}
-
-func writeJSON(path string, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	return atomicfile.WriteBytes(path, 0o644, append(text, '\n'))
 }
