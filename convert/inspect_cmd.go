@@ -1,29 +1,31 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"text/tabwriter"
 
+	"xbmedge/internal/cli"
 	"xbmedge/internal/tflitefile"
 )
 
-func inspectCommand(args []string, stdout, stderr io.Writer) error {
-	flags := newFlags("inspect", stderr)
-	if err := parse(flags, args); err != nil {
+func inspectCommand(_ context.Context, args []string, stdout, stderr io.Writer) error {
+	files, err := cli.Parse(cli.Flags("xbm-convert inspect", stderr), args)
+	if err != nil {
 		return err
 	}
-	if flags.NArg() != 1 {
-		return fmt.Errorf("%w: inspect takes one .tflite file", errUsage)
+	if len(files) != 1 {
+		return cli.Usagef("inspect takes one .tflite file")
 	}
-	raw, err := os.ReadFile(flags.Arg(0))
+	raw, err := os.ReadFile(files[0])
 	if err != nil {
 		return fmt.Errorf("inspect: %w", err)
 	}
 	m, err := tflitefile.Decode(raw)
 	if err != nil {
-		return fmt.Errorf("inspect %s: %w", flags.Arg(0), err)
+		return fmt.Errorf("inspect %s: %w", files[0], err)
 	}
 	// Names come from a file that may be anyone's: %q keeps control characters off the terminal.
 	w := tabwriter.NewWriter(stdout, 0, 8, 2, ' ', 0)

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"xbmedge/convert/internal/runfolder"
+	"xbmedge/internal/cli"
 	"xbmedge/internal/nn"
 	"xbmedge/internal/testdata"
 	"xbmedge/internal/tflite"
@@ -101,7 +102,7 @@ func needTFLite(t *testing.T) {
 func convert(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	err = run(context.Background(), args, &out, &errOut)
+	err = newProgram().Run(context.Background(), args, &out, &errOut)
 	return out.String(), errOut.String(), err
 }
 
@@ -243,7 +244,7 @@ func TestRefuses(t *testing.T) {
 		want  string
 		args  []string
 	}{
-		{"no command", true, "name a command", nil},
+		{"no command", true, "no command", nil},
 		{"unknown command", true, "bake", []string{"bake"}},
 		{"no run", true, "--run", []string{"quantize", "--out", out}},
 		{"unknown flag", true, "nose", []string{"quantize", "--nose"}},
@@ -258,7 +259,7 @@ func TestRefuses(t *testing.T) {
 		{"inspect text", false, "not a TensorFlow Lite model", []string{"inspect", filepath.Join(text, runfolder.NetworkFile)}},
 	} {
 		_, _, err := convert(t, tc.args...)
-		if err == nil || !strings.Contains(err.Error(), tc.want) || errors.Is(err, errUsage) != tc.usage {
+		if err == nil || !strings.Contains(err.Error(), tc.want) || errors.Is(err, cli.ErrUsage) != tc.usage {
 			t.Errorf("%s: error %v, want one with %q (usage: %v)", tc.name, err, tc.want, tc.usage)
 		}
 	}

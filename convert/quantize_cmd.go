@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -13,6 +12,7 @@ import (
 	"xbmedge/convert/internal/report"
 	"xbmedge/convert/internal/runfolder"
 	"xbmedge/internal/atomicfile"
+	"xbmedge/internal/cli"
 	"xbmedge/internal/nn"
 	"xbmedge/internal/photos"
 	"xbmedge/internal/quantize"
@@ -41,7 +41,7 @@ type summary struct {
 
 func quantizeCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var f quantizeFlags
-	flags := newFlags("quantize", stderr)
+	flags := cli.Flags("xbm-convert quantize", stderr)
 	flags.StringVar(&f.run, "run", "", "folder of a finished run, from xbm-train fit")
 	flags.StringVar(&f.calib, "calib", "", "photos to calibrate on, like those the board will see; their labels are not used for it")
 	flags.StringVar(&f.test, "test", "", "class folders to search for; without it every photo of the gallery is searched among the others")
@@ -52,17 +52,18 @@ func quantizeCommand(ctx context.Context, args []string, stdout, stderr io.Write
 	flags.IntVar(&f.samples, "samples", 200, "photos to calibrate on, drawn from --calib")
 	flags.Uint64Var(&f.seed, "seed", 1, "of the draw")
 	flags.Float64Var(&f.maxDrop, "max-recall-drop", 0.01, "fail when int8 loses more recall@1 than this")
-	if err := parse(flags, args); err != nil {
+	if err := cli.ParseOnly(flags, args); err != nil {
 		return err
 	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("%w: quantize takes no %q", errUsage, flags.Arg(0))
+	needed := []string{"run", "out"}
+	if !f.float {
+		needed = append(needed, "calib")
 	}
-	if f.run == "" || f.out == "" || f.calib == "" && !f.float {
-		return fmt.Errorf("%w: quantize needs --run, --calib and --out", errUsage)
+	if err := cli.Require(flags, needed...); err != nil {
+		return err
 	}
 	if f.samples < 1 || f.maxDrop < 0 {
-		return fmt.Errorf("%w: --samples must be at least 1 and --max-recall-drop not negative", errUsage)
+		return cli.Usagef("--samples must be at least 1 and --max-recall-drop not negative")
 	}
 	// Asked before the long work, not after it.
 	if info, err := os.Stat(filepath.Dir(f.out)); err != nil || !info.IsDir() {
@@ -83,11 +84,7 @@ func quantizeCommand(ctx context.Context, args []string, stdout, stderr io.Write
 	if f.json == "" {
 		return nil
 	}
-	return atomicfile.Write(f.json, 0o644, func(w io.Writer) error {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(s)
-	})
+	return atomicfile.WriteJSON(f.json, 0o644, s)
 }
 
 // conversion is one run of the command.
@@ -160,7 +157,7 @@ func (c *conversion) list() (gallery, queries, calib []photos.Photo, err error) 
 		return gallery, nil, calib, nil
 	}
 	if len(gallery) == 0 {
-		return nil, nil, nil, fmt.Errorf("%w: --test needs a --gallery or --calib to search in", errUsage)
+		return nil, nil, nil, cli.Usagef("--test needs a --gallery or --calib to search in")
 	}
 	queries, err = photos.List(c.test)
 	return gallery, queries, calib, err

@@ -1,27 +1,22 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
-	"runtime/debug"
 
+	"xbmedge/internal/cli"
 	"xbmedge/internal/tflite"
 )
 
-func versionCommand(out io.Writer) error {
-	version := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				version += " " + s.Value
-			}
-		}
+func versionCommand(_ context.Context, args []string, stdout, stderr io.Writer) error {
+	if err := cli.ParseOnly(cli.Flags("xbm-convert version", stderr), args); err != nil {
+		return err
 	}
 	runtime := "without TensorFlow Lite"
 	if tflite.Available() == nil {
 		runtime = "with TensorFlow Lite " + tflite.Version()
 	}
-	_, err := fmt.Fprintf(out, "xbm-convert %s, %s\n", version, runtime)
+	_, err := fmt.Fprintf(stdout, "xbm-convert %s, %s\n", cli.Version(), runtime)
 	return err
 }

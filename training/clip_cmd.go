@@ -8,13 +8,14 @@ import (
 	"path/filepath"
 	"slices"
 
+	"xbmedge/internal/cli"
 	"xbmedge/internal/clip"
 	"xbmedge/internal/photos"
 )
 
 // clipCommand makes a clip of photos, to try an agent on without a camera.
 func clipCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := newFlags("clip", stderr)
+	flags := cli.Flags("xbm-train clip", stderr)
 	data := flags.String("data", "", "class folders with the photos to show")
 	out := flags.String("out", "", "folder for clip.mjpeg and clip.json")
 	every := flags.Int("stranger-every", 4, "one class in so many counts as a stranger, which nobody will enrol; 0: none")
@@ -23,11 +24,11 @@ func clipCommand(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	flags.IntVar(&o.PerClass, "per-class", 4, "photos of each class; 0: all")
 	flags.IntVar(&o.Frames, "frames", 12, "frames each photo is shown for")
 	flags.IntVar(&o.EmptyEvery, "empty-every", 8, "a bare wall is shown after so many photos; 0: never")
-	if err := parse(flags, args); err != nil {
+	if err := cli.ParseOnly(flags, args); err != nil {
 		return err
 	}
-	if *data == "" || *out == "" {
-		return fmt.Errorf("%w: clip needs --data and --out", errUsage)
+	if err := cli.Require(flags, "data", "out"); err != nil {
+		return err
 	}
 	list, err := photos.List(*data)
 	if err != nil {

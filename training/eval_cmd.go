@@ -7,18 +7,20 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"xbmedge/internal/atomicfile"
+	"xbmedge/internal/cli"
 	"xbmedge/internal/photos"
 	"xbmedge/training/internal/trainer"
 )
 
 func evalCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := newFlags("eval", stderr)
+	flags := cli.Flags("xbm-train eval", stderr)
 	run := flags.String("run", "", "folder of a run")
 	data := flags.String("data", "", "folder with train/ (the gallery) and test/ (the queries) in it")
 	gallery := flags.String("gallery", "", "class folders to search in, instead of train/")
 	queries := flags.String("queries", "", "class folders to search for, instead of test/")
 	summary := flags.String("json", "", "also write the result to this file")
-	if err := parse(flags, args); err != nil {
+	if err := cli.ParseOnly(flags, args); err != nil {
 		return err
 	}
 	if *gallery == "" && *data != "" {
@@ -28,7 +30,7 @@ func evalCommand(ctx context.Context, args []string, stdout, stderr io.Writer) e
 		*queries = filepath.Join(*data, "test")
 	}
 	if *run == "" || *gallery == "" || *queries == "" {
-		return fmt.Errorf("%w: eval needs --run and --data, or --gallery and --queries in its place", errUsage)
+		return cli.Usagef("eval needs --run and --data, or --gallery and --queries in its place")
 	}
 	galleryPhotos, err := photos.List(*gallery)
 	if err != nil {
@@ -47,5 +49,8 @@ func evalCommand(ctx context.Context, args []string, stdout, stderr io.Writer) e
 		fmt.Fprintf(stdout, ", %d unreadable", e.Skipped)
 	}
 	fmt.Fprintln(stdout, ")")
-	return writeSummary(*summary, e)
+	if *summary == "" {
+		return nil
+	}
+	return atomicfile.WriteJSON(*summary, 0o644, e)
 }

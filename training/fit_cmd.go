@@ -2,26 +2,20 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
 
 	"xbmedge/internal/atomicfile"
+	"xbmedge/internal/cli"
 	"xbmedge/internal/conf"
 	"xbmedge/training/internal/trainer"
 )
 
-// settings collects the values of a flag that may be given several times.
-type settings []string
-
-func (s *settings) String() string     { return fmt.Sprint(*s) }
-func (s *settings) Set(v string) error { *s = append(*s, v); return nil }
-
 func fitCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := newFlags("fit", stderr)
-	var set settings
+	flags := cli.Flags("xbm-train fit", stderr)
+	var set cli.Settings
 	data := flags.String("data", "", "folder of class folders, or one with train/ in it")
 	out := flags.String("out", "", "folder of the new run")
 	config := flags.String("config", "", "YAML file; see configs/train.yaml")
@@ -29,7 +23,7 @@ func fitCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	resume := flags.String("resume", "", "folder of a run to go on with; no other flag is needed")
 	summary := flags.String("json", "", "also write the result to this file")
 	flags.Var(&set, "set", "a.b=value: set a key of the configuration; may be given several times")
-	if err := parse(flags, args); err != nil {
+	if err := cli.ParseOnly(flags, args); err != nil {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
@@ -38,11 +32,11 @@ func fitCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	var err error
 	switch {
 	case *resume != "" && (*data != "" || *out != "" || *config != "" || *weights != "" || len(set) > 0):
-		return fmt.Errorf("%w: --resume goes on with the run's own data and configuration; leave the other flags away", errUsage)
+		return cli.Usagef("--resume goes on with the run's own data and configuration; leave the other flags away")
 	case *resume != "":
 		result, err = trainer.Resume(ctx, *resume, progress, log)
 	case *data == "" || *out == "":
-		return fmt.Errorf("%w: fit needs --data and --out, or --resume", errUsage)
+		return cli.Usagef("fit needs --data and --out, or --resume")
 	default:
 		d := trainer.Description{Config: trainer.DefaultConfig()}
 		if d.Data, err = filepath.Abs(*data); err != nil {
@@ -67,17 +61,8 @@ func fitCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	}
 	fmt.Fprintf(stdout, "best: recall@1 %.4f, mAP %.4f at step %d; %d photos, %.0f s\n",
 		result.Best.RecallAt1, result.Best.MAP, result.Best.Step, result.Photos, result.Seconds)
-	return writeSummary(*summary, result)
-}
-
-// writeSummary writes v as JSON to path, or nothing where that is empty.
-func writeSummary(path string, v any) error {
-	if path == "" {
+	if *summary == "" {
 		return nil
 	}
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	return atomicfile.WriteBytes(path, 0o644, append(text, '\n'))
+	return atomicfile.WriteJSON(*summary, 0o644, result)
 }

@@ -7,11 +7,12 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"xbmedge/internal/cli"
 	"xbmedge/training/internal/synth"
 )
 
 func synthCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := newFlags("synth", stderr)
+	flags := cli.Flags("xbm-train synth", stderr)
 	o := synth.DefaultOptions("")
 	flags.StringVar(&o.Dir, "out", o.Dir, "folder of the new data set")
 	flags.BoolVar(&o.Replace, "replace", o.Replace, "replace a data set that an earlier call made there")
@@ -24,14 +25,14 @@ func synthCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	flags.IntVar(&o.ClipSegments, "clip-segments", o.ClipSegments, "things shown in the clip one after another, empty scenes included; 0: no clip")
 	flags.IntVar(&o.SegmentFrames, "segment-frames", o.SegmentFrames, "mean length of a segment, in frames of 1/25 s")
 	flags.IntVar(&o.Workers, "workers", o.Workers, "goroutines; 0: one for each processor")
-	if err := parse(flags, args); err != nil {
+	if err := cli.ParseOnly(flags, args); err != nil {
 		return err
 	}
-	if o.Dir == "" {
-		return fmt.Errorf("%w: synth needs --out", errUsage)
+	if err := cli.Require(flags, "out"); err != nil {
+		return err
 	}
 	if err := o.Validate(); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return cli.Usagef("%s: %w", flags.Name(), err)
 	}
 	if err := synth.Generate(ctx, o, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
 		return err

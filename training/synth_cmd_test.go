@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"xbmedge/internal/cli"
 )
 
 func TestSynthCommand(t *testing.T) {
@@ -27,7 +29,7 @@ func TestSynthCommand(t *testing.T) {
 	if !strings.Contains(stdout.String(), "2 products × 2 photos") {
 		t.Errorf("said %q", stdout.String())
 	}
-	if err := synthCommand(t.Context(), args, &stdout, &stderr); err == nil || errors.Is(err, errUsage) {
+	if err := synthCommand(t.Context(), args, &stdout, &stderr); err == nil || errors.Is(err, cli.ErrUsage) {
 		t.Errorf("second call into the same folder: %v", err)
 	}
 }
@@ -40,7 +42,7 @@ func TestSynthCommandUsage(t *testing.T) {
 		"one product":  {"--out", "x", "--products", "1"},
 	} {
 		var stdout, stderr bytes.Buffer
-		if err := synthCommand(t.Context(), args, &stdout, &stderr); !errors.Is(err, errUsage) {
+		if err := synthCommand(t.Context(), args, &stdout, &stderr); !errors.Is(err, cli.ErrUsage) {
 			t.Errorf("%s: %v, want a usage error", name, err)
 		}
 	}

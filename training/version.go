@@ -1,22 +1,17 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
-	"runtime/debug"
+
+	"xbmedge/internal/cli"
 )
 
-func versionCommand(out io.Writer) error {
-	info, ok := debug.ReadBuildInfo()
-	version := "unknown"
-	if ok {
-		version = info.Main.Version
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				version += " " + s.Value
-			}
-		}
+func versionCommand(_ context.Context, args []string, stdout, stderr io.Writer) error {
+	if err := cli.ParseOnly(cli.Flags("xbm-train version", stderr), args); err != nil {
+		return err
 	}
-	_, err := fmt.Fprintf(out, "xbm-train %s\n", version)
+	_, err := fmt.Fprintf(stdout, "xbm-train %s\n", cli.Version())
 	return err
 }

@@ -5,38 +5,26 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"os"
-	"os/signal"
-	"syscall"
 
 	broker "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
 	"github.com/mochi-mqtt/server/v2/listeners"
 
 	"xbmedge/internal/atomicfile"
+	"xbmedge/internal/cli"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stderr)
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "demobroker:", err)
-		os.Exit(1)
-	}
-}
+func main() { cli.Main("demobroker", run) }
 
-func run(ctx context.Context, args []string, stderr io.Writer) error {
-	fs := flag.NewFlagSet("demobroker", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+func run(ctx context.Context, args []string, _, stderr io.Writer) error {
+	fs := cli.Flags("demobroker", stderr)
 	listen := fs.String("listen", "127.0.0.1:0", "address; port 0 takes a free one")
 	portFile := fs.String("port-file", "", "write the port to this file once it listens")
-	if err := fs.Parse(args); err != nil {
+	if err := cli.ParseOnly(fs, args); err != nil {
 		return err
 	}
 	socket, err := net.Listen("tcp", *listen)

@@ -4,9 +4,9 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"xbmedge/internal/atomicfile"
+	"xbmedge/internal/cli"
 	"xbmedge/internal/clip"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/photos"
@@ -47,15 +48,10 @@ var bounds = map[string]bound{
 	"photos":    {recall: 0.80, drop: 0.01, known: 0.7, unknown: 0.6},
 }
 
-func main() {
-	if err := run(os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "demoscore:", err)
-		os.Exit(1)
-	}
-}
+func main() { cli.Main("demoscore", run) }
 
-func run(args []string, stdout io.Writer) error {
-	flags := flag.NewFlagSet("demoscore", flag.ContinueOnError)
+func run(_ context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := cli.Flags("demoscore", stderr)
 	indexPath := flags.String("clip", "", "index of the clip")
 	enrolled := flags.Bool("enrolled", false, "only list the classes the clip shows as enrolled")
 	dir := flags.String("dir", "", "folder with what the programs of the demo wrote")
@@ -63,7 +59,7 @@ func run(args []string, stdout io.Writer) error {
 	which := flags.String("bounds", "synthetic", "synthetic or photos")
 	seconds := flags.Float64("seconds", 0, "time the demo took")
 	out := flags.String("out", "", "file for the summary")
-	if err := flags.Parse(args); err != nil {
+	if err := cli.ParseOnly(flags, args); err != nil {
 		return err
 	}
 	index, err := clip.ReadIndex(*indexPath)
@@ -82,11 +78,7 @@ func run(args []string, stdout io.Writer) error {
 		return err
 	}
 	s.Seconds = *seconds
-	text, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := atomicfile.WriteBytes(*out, 0o644, append(text, '\n')); err != nil {
+	if err := atomicfile.WriteJSON(*out, 0o644, s); err != nil {
 		return err
 	}
 	s.print(stdout)

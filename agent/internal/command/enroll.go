@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"xbmedge/agent/internal/config"
+	"xbmedge/internal/cli"
 	"xbmedge/internal/embed"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/photos"
@@ -27,7 +28,7 @@ type enrolled struct {
 }
 
 func enroll(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	fs := flags("enroll", stderr)
+	fs := cli.Flags("xbm-agent enroll", stderr)
 	modelPath := fs.String("model", "", "embedding model (.tflite)")
 	galleryPath := fs.String("gallery", "", "gallery file; made when it is not there")
 	dir := fs.String("dir", "", "folder with one sub-folder of pictures for each thing")
@@ -37,11 +38,11 @@ func enroll(ctx context.Context, args []string, stdout, stderr io.Writer) (err e
 	threshold := fs.Float64("threshold", 0, "set the threshold instead of calibrating it")
 	threads := fs.Int("threads", 2, "processor threads for the model")
 	asJSON := fs.Bool("json", false, "print the outcome as JSON")
-	rest, err := parse(fs, args)
+	rest, err := cli.Parse(fs, args)
 	if err != nil {
 		return err
 	}
-	if err := required(fs, "model", *modelPath, "gallery", *galleryPath); err != nil {
+	if err := cli.Require(fs, "model", "gallery"); err != nil {
 		return err
 	}
 	things, err := findThings(*dir, rest)
@@ -137,12 +138,12 @@ type thing struct {
 func findThings(dir string, rest []string) ([]thing, error) {
 	if dir != "" {
 		if len(rest) > 0 {
-			return nil, fmt.Errorf("enroll: %q besides --dir: %w", rest[0], ErrUsage)
+			return nil, cli.Usagef("enroll: %q besides --dir", rest[0])
 		}
 		return byFolder(dir)
 	}
 	if len(rest) < 2 {
-		return nil, fmt.Errorf("enroll: want a name and its pictures, or --dir: %w", ErrUsage)
+		return nil, cli.Usagef("enroll: want a name and its pictures, or --dir")
 	}
 	t := thing{name: rest[0]}
 	for _, p := range rest[1:] {

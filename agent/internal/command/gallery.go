@@ -8,18 +8,19 @@ import (
 	"io"
 	"text/tabwriter"
 
+	"xbmedge/internal/cli"
 	"xbmedge/internal/gallery"
 )
 
 func galleryCommand(_ context.Context, args []string, stdout, stderr io.Writer) error {
-	fs := flags("gallery", stderr)
+	fs := cli.Flags("xbm-agent gallery", stderr)
 	path := fs.String("gallery", "", "gallery file")
 	asJSON := fs.Bool("json", false, "print JSON")
-	rest, err := parse(fs, args)
+	rest, err := cli.Parse(fs, args)
 	if err != nil {
 		return err
 	}
-	if err := required(fs, "gallery", *path); err != nil {
+	if err := cli.Require(fs, "gallery"); err != nil {
 		return err
 	}
 	switch {
@@ -28,7 +29,7 @@ func galleryCommand(_ context.Context, args []string, stdout, stderr io.Writer) 
 	case len(rest) > 1 && rest[0] == "remove":
 		return galleryRemove(*path, rest[1:], stdout)
 	}
-	return fmt.Errorf("gallery: want list, or remove and ids: %w", ErrUsage)
+	return cli.Usagef("gallery: want list, or remove and ids")
 }
 
 // listed is what `gallery list --json` prints.

@@ -14,10 +14,11 @@ import (
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/internal/atomicfile"
+	"xbmedge/internal/cli"
 )
 
 func listen(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	fs := flags("listen", stderr)
+	fs := cli.Flags("xbm-agent listen", stderr)
 	broker := fs.String("broker", "tcp://localhost:1883", "broker URL")
 	username := fs.String("username", "", "user at the broker")
 	passwordFile := fs.String("password-file", "", "file with the password")
@@ -27,7 +28,7 @@ func listen(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	countFile := fs.String("count-file", "", "write the counts to this file at the end (JSON)")
 	readyFile := fs.String("ready-file", "", "make this file once listening")
 	untilOffline := fs.Bool("exit-after-offline", false, "end when a node goes offline")
-	if err := parseNone(fs, args); err != nil {
+	if err := cli.ParseOnly(fs, args); err != nil {
 		return err
 	}
 	tlsConfig, err := mqtt.TLSFiles{CA: *ca}.Config()
@@ -50,8 +51,7 @@ func listen(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	log := newLogger(stderr, config.Log{Level: "info"})
 	err = mqtt.Listen(ctx, cfg, strings.Split(*topic, ","), log, onReady, l.handle)
 	if *countFile != "" {
-		counts, encodeErr := json.Marshal(l.counts)
-		err = errors.Join(err, encodeErr, atomicfile.WriteBytes(*countFile, 0o644, append(counts, '\n')))
+		err = errors.Join(err, atomicfile.WriteJSON(*countFile, 0o644, l.counts))
 	}
 	return errors.Join(err, l.err)
 }

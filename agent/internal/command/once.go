@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"xbmedge/agent/internal/config"
+	"xbmedge/internal/cli"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/vision"
 )
@@ -26,7 +27,7 @@ type recognised struct {
 }
 
 func once(_ context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	fs := flags("once", stderr)
+	fs := cli.Flags("xbm-agent once", stderr)
 	modelPath := fs.String("model", "", "embedding model (.tflite)")
 	galleryPath := fs.String("gallery", "", "gallery file")
 	image := fs.String("image", "", "picture (JPEG or PNG)")
@@ -34,10 +35,10 @@ func once(_ context.Context, args []string, stdout, stderr io.Writer) (err error
 	topK := fs.Int("topk", 5, "how many near identities to list")
 	threads := fs.Int("threads", 2, "processor threads for the model")
 	asJSON := fs.Bool("json", false, "print JSON")
-	if err := parseNone(fs, args); err != nil {
+	if err := cli.ParseOnly(fs, args); err != nil {
 		return err
 	}
-	if err := required(fs, "model", *modelPath, "gallery", *galleryPath, "image", *image); err != nil {
+	if err := cli.Require(fs, "model", "gallery", "image"); err != nil {
 		return err
 	}
 	embedder, err := openModel(*modelPath, *threads, newLogger(stderr, config.Log{Level: "info"}))

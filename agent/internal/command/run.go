@@ -2,8 +2,8 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,22 +14,21 @@ import (
 	"xbmedge/agent/internal/results"
 	"xbmedge/camera"
 	"xbmedge/internal/atomicfile"
+	"xbmedge/internal/cli"
 	"xbmedge/internal/embed"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/tflite"
 )
 
 func runAgent(ctx context.Context, args []string, _, stderr io.Writer) (err error) {
-	fs := flags("run", stderr)
-	path := fs.String("config", "", "configuration file (YAML)")
+	fs := cli.Flags("xbm-agent run", stderr)
+	load := configFlags(fs)
 	out := fs.String("results", "", "write the outcome of every frame to this file, one JSON object a line")
 	summary := fs.String("summary", "", "write what was done to this file at the end (JSON)")
-	var set settings
-	fs.Var(&set, "set", "key=value, over the file and the environment; may be repeated")
-	if err := parseNone(fs, args); err != nil {
+	if err := cli.ParseOnly(fs, args); err != nil {
 		return err
 	}
-	cfg, err := config.Load(*path, set...)
+	cfg, err := load()
 	if err != nil {
 		return err
 	}
@@ -59,22 +58,27 @@ func runAgent(ctx context.Context, args []string, _, stderr io.Writer) (err erro
 		"embeddings", g.Len(), "threshold", g.Threshold())
 	err = a.Run(ctx)
 	if *summary != "" {
-		text, encodeErr := json.Marshal(a.Summary())
-		err = errors.Join(err, encodeErr, atomicfile.WriteBytes(*summary, 0o644, append(text, '\n')))
+		err = errors.Join(err, atomicfile.WriteJSON(*summary, 0o644, a.Summary()))
 	}
 	return err
 }
 
+// configFlags adds the flags that say what configuration to take. The function loads it, once they are parsed.
+func configFlags(fs *flag.FlagSet) (load func() (*config.Config, error)) {
+	path := fs.String("config", "", "configuration file (YAML)")
+	var set cli.Settings
+	fs.Var(&set, "set", "key=value, over the file and the environment; may be repeated")
+	return func() (*config.Config, error) { return config.Load(*path, set...) }
+}
+
 // check does everything that run does before its first frame.
 func check(_ context.Context, args []string, stdout, stderr io.Writer) error {
-	fs := flags("check", stderr)
-	path := fs.String("config", "", "configuration file (YAML)")
-	var set settings
-	fs.Var(&set, "set", "key=value, over the file and the environment; may be repeated")
-	if err := parseNone(fs, args); err != nil {
+	fs := cli.Flags("xbm-agent check", stderr)
+	load := configFlags(fs)
+	if err := cli.ParseOnly(fs, args); err != nil {
 		return err
 	}
-	cfg, err := config.Load(*path, set...)
+	cfg, err := load()
 	if err != nil {
 		return err
 	}

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"runtime/debug"
 
 	"xbmedge/camera"
+	"xbmedge/internal/cli"
 	"xbmedge/internal/tflite"
 )
 
@@ -22,17 +22,14 @@ type versions struct {
 }
 
 func version(_ context.Context, args []string, stdout, stderr io.Writer) error {
-	fs := flags("version", stderr)
+	fs := cli.Flags("xbm-agent version", stderr)
 	asJSON := fs.Bool("json", false, "print JSON")
-	if err := parseNone(fs, args); err != nil {
+	if err := cli.ParseOnly(fs, args); err != nil {
 		return err
 	}
 	v := versions{
-		Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Version: cli.Version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		TFLite: tflite.Version(), Camera: camera.Version(),
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		v.Version = info.Main.Version
 	}
 	if *asJSON {
 		return json.NewEncoder(stdout).Encode(v)
