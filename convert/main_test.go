@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"xbmedge/convert/internal/runfolder"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/nn"
 	"xbmedge/internal/testdata"
@@ -38,16 +37,9 @@ func writeRun(t *testing.T, change func(nn.Weights)) string {
 		change(w)
 	}
 	dir := t.TempDir()
-	raw, err := json.Marshal(net)
-	if err != nil {
+	if err := nn.WriteNetwork(dir, net, w); err != nil {
 		t.Fatal(err)
 	}
-	var weights bytes.Buffer
-	if err := nn.WriteSafetensors(&weights, w, nil); err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(dir, runfolder.NetworkFile), raw)
-	write(t, filepath.Join(dir, runfolder.WeightsFile), weights.Bytes())
 	return dir
 }
 
@@ -235,9 +227,9 @@ func TestRefuses(t *testing.T) {
 	runDir, train, dir := writeRun(t, nil), writePhotos(t, 2, 2, 1), t.TempDir()
 	out := filepath.Join(dir, "model.tflite")
 	spoilt := writeRun(t, nil)
-	write(t, filepath.Join(spoilt, runfolder.WeightsFile), []byte("short"))
+	write(t, filepath.Join(spoilt, nn.WeightsFile), []byte("short"))
 	text := writeRun(t, nil)
-	write(t, filepath.Join(text, runfolder.NetworkFile), []byte("not json"))
+	write(t, filepath.Join(text, nn.NetworkFile), []byte("not json"))
 	for _, tc := range []struct {
 		name  string
 		usage bool
@@ -256,7 +248,7 @@ func TestRefuses(t *testing.T) {
 		{"no photos", false, "no JPEG or PNG", []string{"quantize", "--run", runDir, "--calib", dir, "--out", out}},
 		{"no folder", false, "make it first", []string{"quantize", "--run", runDir, "--calib", train, "--out", "nowhere/model"}},
 		{"inspect nothing", true, "one .tflite", []string{"inspect"}},
-		{"inspect text", false, "not a TensorFlow Lite model", []string{"inspect", filepath.Join(text, runfolder.NetworkFile)}},
+		{"inspect text", false, "not a TensorFlow Lite model", []string{"inspect", filepath.Join(text, nn.NetworkFile)}},
 	} {
 		_, _, err := convert(t, tc.args...)
 		if err == nil || !strings.Contains(err.Error(), tc.want) || errors.Is(err, cli.ErrUsage) != tc.usage {

@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"xbmedge/convert/internal/report"
-	"xbmedge/convert/internal/runfolder"
 	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/nn"
@@ -94,7 +93,7 @@ type conversion struct {
 }
 
 func (c *conversion) convert(ctx context.Context) (*summary, []byte, error) {
-	net, w, err := runfolder.Read(c.run)
+	net, w, err := nn.ReadNetwork(c.run)
 	if err != nil {
 		return nil, nil, err
 	}

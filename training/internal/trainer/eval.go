@@ -2,11 +2,7 @@ package trainer
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"log/slog"
-	"os"
 
 	"xbmedge/internal/embed"
 	"xbmedge/internal/nn"
@@ -24,30 +20,9 @@ type Evaluation struct {
 	Skipped   int     `json:"skipped"`
 }
 
-// ReadNetwork returns the network a run exported, without batch norms, and its weights.
-func ReadNetwork(run string) (*nn.Network, nn.Weights, error) {
-	f := folder(run)
-	raw, err := os.ReadFile(f.path(NetworkFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, fmt.Errorf("%s holds no trained network yet: it has no %s", run, NetworkFile)
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("read run: %w", err)
-	}
-	net := &nn.Network{}
-	if err := json.Unmarshal(raw, net); err != nil {
-		return nil, nil, fmt.Errorf("read run: %s: %w", f.path(NetworkFile), err)
-	}
-	w, err := nn.ReadSafetensors(f.path(WeightsFile))
-	if err != nil {
-		return nil, nil, err
-	}
-	return net, w, net.Check(w)
-}
-
 // Evaluate lets each query look for its class in the gallery, in float32.
 func Evaluate(ctx context.Context, run string, gallery, queries []photos.Photo, log *slog.Logger) (*Evaluation, error) {
-	net, w, err := ReadNetwork(run)
+	net, w, err := nn.ReadNetwork(run)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"xbmedge/internal/nn"
 )
 
 // train runs the steps that are left, and evaluates and saves on the way.
@@ -81,7 +83,7 @@ func (f *fitting) measure(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := f.folder.export(net, folded); err != nil {
+		if err := nn.WriteNetwork(string(f.folder), net, folded); err != nil {
 			return err
 		}
 	}

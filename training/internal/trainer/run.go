@@ -14,12 +14,10 @@ import (
 	"xbmedge/internal/nn"
 )
 
-// Files of a run folder.
+// Files of a run folder, besides the network of the best checkpoint (nn.WriteNetwork).
 const (
 	configFile  = "config.json"
 	metricsFile = "metrics.jsonl"
-	NetworkFile = "network.json"       // the network, without batch norms
-	WeightsFile = "model.safetensors"  // its weights, of the best checkpoint
 	latestFile  = "latest.safetensors" // everything needed to go on
 	bestFile    = "best.safetensors"   // the same, of the best evaluation
 	checkpoints = "checkpoints"
@@ -86,14 +84,6 @@ func ReadDescription(run string) (*Description, error) {
 		return nil, fmt.Errorf("read run: %s: %w", folder(run).path(configFile), err)
 	}
 	return d, nil
-}
-
-// export writes the network a converter takes.
-func (f folder) export(net *nn.Network, w nn.Weights) error {
-	if err := atomicfile.WriteJSON(f.path(NetworkFile), 0o644, net); err != nil {
-		return err
-	}
-	return atomicfile.Write(f.path(WeightsFile), 0o644, func(out io.Writer) error { return nn.WriteSafetensors(out, w, nil) })
 }
 
 // progressKeys are the metadata of a checkpoint.
