@@ -92,7 +92,7 @@ func DefaultConfig() Config {
 		Network:   NetworkConfig{Name: "smallcnn", Width: 1, Channels: []int{32, 64, 128, 256}, Size: 64, Embedding: 128},
 		Data:      DataConfig{Validation: 0.1, MinScale: 0.5, Jitter: 0.3, Rotation: 10},
 		Sampler:   SamplerConfig{Classes: 16, Photos: 4},
-		Loss:      LossConfig{PositiveMargin: 1, NegativeMargin: 0.5, Reduction: string(xbm.NonZero)},
+		Loss:      LossConfig{PositiveMargin: 1, NegativeMargin: 0.3, Reduction: string(xbm.NonZero)},
 		XBM:       MemoryConfig{Size: 1024, StartIter: 50, Weight: 1},
 		Optimizer: OptimizerConfig{LearningRate: 2e-3, Warmup: 50},
 		Schedule:  ScheduleConfig{Steps: 600, Evaluate: 100, Checkpoint: 100},
