@@ -1,7 +1,7 @@
 // The tag gocv_videoio comes from scripts/env.sh: without its tags gocv does not compile against every OpenCV, and the
 // stub stands in.
 
-//go:build cgo && gocv_videoio && !nogocv
+//go:build cgo && gocv_videoio
 
 package camera
 

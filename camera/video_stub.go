@@ -1,4 +1,4 @@
-//go:build !cgo || !gocv_videoio || nogocv
+//go:build !cgo || !gocv_videoio
 
 package camera
 

@@ -4,7 +4,7 @@
 #
 # Reads   TFLITE_DIR  folder with include/ and lib/ of TensorFlow Lite (default: build/tflite, see scripts/setup.sh)
 # Exports CGO_CFLAGS CGO_CPPFLAGS CGO_CXXFLAGS CGO_LDFLAGS GOEXPERIMENT GOFLAGS
-#         XBM_TAGS    the build tags, which are in GOFLAGS too; a part whose library is absent is tagged out
+#         XBM_TAGS    the build tags, which are in GOFLAGS too; a part whose library is absent has none
 
 # shellcheck disable=SC3028,SC2128 # bash only; the first element is this file
 if [ -n "${BASH_VERSION:-}" ]; then
@@ -25,12 +25,12 @@ CGO_CXXFLAGS="-O2 -g --std=c++11 -DNDEBUG"
 CGO_LDFLAGS="-O2 -g -Wl,--as-needed"
 
 if [ -f "$xbm_tflite/lib/libtensorflowlite_c.so" ]; then
+  XBM_TAGS="$XBM_TAGS tflite"
   # Our header for XNNPACK comes last: a library that ships its own is compiled against that one.
   CGO_CFLAGS="$CGO_CFLAGS -I$xbm_tflite/include -I$xbm_root/internal/tflite/include"
   CGO_LDFLAGS="$CGO_LDFLAGS -L$xbm_tflite/lib -Wl,-rpath,$xbm_tflite/lib"
 else
   echo "env: no TensorFlow Lite in $xbm_tflite: building without it (scripts/setup.sh fetches it)" >&2
-  XBM_TAGS="$XBM_TAGS notflite"
 fi
 
 if command -v pkg-config >/dev/null && pkg-config --exists opencv4; then
@@ -40,7 +40,6 @@ if command -v pkg-config >/dev/null && pkg-config --exists opencv4; then
   CGO_LDFLAGS="$CGO_LDFLAGS -lopencv_core -lopencv_imgproc -lopencv_videoio -lopencv_imgcodecs"
 else
   echo "env: no OpenCV: building without it (scripts/setup.sh installs it)" >&2
-  XBM_TAGS="$XBM_TAGS nogocv"
 fi
 XBM_TAGS=${XBM_TAGS# }
 

@@ -114,7 +114,7 @@ func violations(packages map[string]pkg) []string {
 }
 
 func TestImportRules(t *testing.T) {
-	for _, tags := range []string{"", "customenv,gocv_specific_modules,gocv_videoio", "nogocv,notflite", "xla"} {
+	for _, tags := range []string{"", "tflite,customenv,gocv_specific_modules,gocv_videoio", "xla"} {
 		for _, v := range violations(list(t, tags)) {
 			t.Errorf("tags %q: %s", tags, v)
 		}

@@ -1,4 +1,4 @@
-//go:build cgo && !notflite
+//go:build cgo && tflite
 
 package tflite
 

@@ -2,8 +2,8 @@
 // return nil or a status instead of errors and trust the caller about types and sizes: here everything is checked once,
 // when a model is opened.
 //
-// The real thing needs cgo and the TensorFlow Lite C library (scripts/setup.sh). Without cgo, or with the build tag
-// notflite, every Open returns ErrUnavailable.
+// The real thing needs cgo, the TensorFlow Lite C library (scripts/setup.sh) and the build tag tflite, which
+// scripts/env.sh sets where the library is. Without them every Open returns ErrUnavailable.
 package tflite
 
 import (
@@ -14,7 +14,8 @@ import (
 )
 
 // ErrUnavailable says that the program was built without TensorFlow Lite.
-var ErrUnavailable = errors.New("this program was built without TensorFlow Lite: build it with cgo after scripts/setup.sh")
+var ErrUnavailable = errors.New("this program was built without TensorFlow Lite: " +
+	"run scripts/setup.sh, then `. scripts/env.sh`, and build it again")
 
 // ErrClosed is returned by the methods of an Interpreter after Close.
 var ErrClosed = errors.New("the model is closed")
