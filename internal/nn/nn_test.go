@@ -82,9 +82,12 @@ func TestSplitKeepsTheFunction(t *testing.T) {
 
 func TestFoldDividesByTheDeviation(t *testing.T) {
 	net := &Network{Name: "one", Input: Shape{1, 1, 1}, Layers: []Layer{
-		{Name: "c", Kind: Conv, Inputs: []int{Input}, Channels: 1, Kernel: 1, Stride: 1, Activation: Linear, BatchNorm: true}}}
-	w := Weights{"c.weight": {[]int{1, 1, 1, 1}, []float32{3}}, "c" + BNScale: {[]int{1}, []float32{2}},
-		"c" + BNOffset: {[]int{1}, []float32{0.5}}, "c" + BNMean: {[]int{1}, []float32{4}}, "c" + BNVariance: {[]int{1}, []float32{0.249}}}
+		{Name: "c", Kind: Conv, Inputs: []int{Input}, Channels: 1, Kernel: 1, Stride: 1, Activation: Linear, BatchNorm: true},
+	}}
+	w := Weights{
+		"c.weight": {[]int{1, 1, 1, 1}, []float32{3}}, "c" + BNScale: {[]int{1}, []float32{2}},
+		"c" + BNOffset: {[]int{1}, []float32{0.5}}, "c" + BNMean: {[]int{1}, []float32{4}}, "c" + BNVariance: {[]int{1}, []float32{0.249}},
+	}
 	_, f, err := Fold(net, w)
 	if err != nil {
 		t.Fatal(err)

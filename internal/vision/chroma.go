@@ -8,8 +8,10 @@ import "image"
 func fromYCbCr(out Frame, m *image.YCbCr) {
 	b := m.Rect
 	across, down := chromaScale(m.SubsampleRatio)
-	cb := chromaPlane{pix: m.Cb, stride: m.CStride, across: across, down: down,
-		cols: (b.Dx() + across - 1) / across, rows: (b.Dy() + down - 1) / down}
+	cb := chromaPlane{
+		pix: m.Cb, stride: m.CStride, across: across, down: down,
+		cols: (b.Dx() + across - 1) / across, rows: (b.Dy() + down - 1) / down,
+	}
 	cr := cb
 	cr.pix = m.Cr
 	cb.init(out.Width)

@@ -62,8 +62,16 @@ func (a Augment) Validate() error {
 		name  string
 		value float64
 	}{
-		{"flip", a.Flip}, {"warp", a.Warp}, {"jitter", a.Jitter}, {"gray", a.Gray}, {"blur", a.Blur}, {"noise", a.Noise},
-		{"erase", a.Erase}, {"brightness", a.Brightness}, {"contrast", a.Contrast}, {"saturation", a.Saturation},
+		{"flip", a.Flip},
+		{"warp", a.Warp},
+		{"jitter", a.Jitter},
+		{"gray", a.Gray},
+		{"blur", a.Blur},
+		{"noise", a.Noise},
+		{"erase", a.Erase},
+		{"brightness", a.Brightness},
+		{"contrast", a.Contrast},
+		{"saturation", a.Saturation},
 		{"erase scale max", a.EraseScaleMax},
 	} {
 		within(share.name, share.value, 0, 1)

@@ -93,8 +93,10 @@ func TestConvolutionsEqualTheirDefinition(t *testing.T) {
 		if c.kind == nn.Depthwise {
 			channels = c.in.C
 		}
-		net := &nn.Network{Name: "one", Input: c.in, Layers: []nn.Layer{{Name: "l", Kind: c.kind, Inputs: []int{nn.Input},
-			Channels: channels, Kernel: c.kernel, Stride: c.stride, Activation: nn.Linear}}}
+		net := &nn.Network{Name: "one", Input: c.in, Layers: []nn.Layer{{
+			Name: "l", Kind: c.kind, Inputs: []int{nn.Input},
+			Channels: channels, Kernel: c.kernel, Stride: c.stride, Activation: nn.Linear,
+		}}}
 		w, err := net.Init(rng)
 		if err != nil {
 			t.Fatal(err)

@@ -2,6 +2,8 @@ package trainer
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"sync"
 
@@ -140,7 +142,8 @@ func floatModel(net *nn.Network, w nn.Weights) ([]byte, error) {
 // runAll runs a float model once for each of n inputs, on several interpreters at once. Fill, keep and progress are
 // called from several goroutines, keep never twice for one i; progress gets the number done.
 func runAll(ctx context.Context, file []byte, n, workers int, fill func(i int, dst []float32) error,
-	keep func(i int, y []float32), progress func(n int)) error {
+	keep func(i int, y []float32), progress func(n int),
+) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	next := make(chan int)
@@ -199,4 +202,17 @@ func runOne(interpreter *tflite.Interpreter, i int, fill func(i int, dst []float
 	}
 	keep(i, out)
 	return nil
+}
+
+// fingerprint tells apart what a run learns from: the photos' pixels and classes, and the weights of a frozen trunk.
+func fingerprint(labels []int, frames []vision.Frame, m *parts) string {
+	sum := sha256.New()
+	for i, f := range frames {
+		fmt.Fprintf(sum, "%d %d×%d ", labels[i], f.Width, f.Height)
+		sum.Write(f.Pix)
+	}
+	if m.trunk != nil {
+		fmt.Fprint(sum, checksum(m.weights))
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }

@@ -45,8 +45,10 @@ func newLearner(backend compute.Backend, lowering engine.Lowering, net *nn.Netwo
 	if err != nil {
 		return nil, err
 	}
-	l := &learner{net: net, lowering: lowering, memory: cfg.XBM, store: model.NewStore(), loss: cfg.Loss.contrastive(),
-		adam: optimizer.Adam().WeightDecay(cfg.Optimizer.WeightDecay).Done()}
+	l := &learner{
+		net: net, lowering: lowering, memory: cfg.XBM, store: model.NewStore(), loss: cfg.Loss.contrastive(),
+		adam: optimizer.Adam().WeightDecay(cfg.Optimizer.WeightDecay).Done(),
+	}
 	err = engine.Try(func() {
 		parameters, err := net.Parameters()
 		if err != nil {
@@ -165,6 +167,9 @@ func (l *learner) state() (nn.Weights, error) {
 	s := nn.Weights{}
 	err := engine.Try(func() {
 		for v := range l.store.IterVariables() {
+			if !saved(v) {
+				continue
+			}
 			t := &nn.Tensor{Shape: v.Shape().Dimensions}
 			switch v.DType() {
 			case dtypes.Float32:
@@ -173,13 +178,16 @@ func (l *learner) state() (nn.Weights, error) {
 				t.Data = toFloats(v.Path(), tensors.MustCopyFlatData[int32](v.MustValue()))
 			case dtypes.Int64:
 				t.Data = toFloats(v.Path(), tensors.MustCopyFlatData[int64](v.MustValue()))
-			default:
-				continue // the random state: nothing in the graph draws from it
 			}
 			s[v.Path()] = t
 		}
 	})
 	return s, err
+}
+
+// saved reports whether a variable belongs to the state. The random state does not: nothing in the graph draws from it.
+func saved(v *model.Variable) bool {
+	return v.DType() == dtypes.Float32 || v.DType() == dtypes.Int32 || v.DType() == dtypes.Int64
 }
 
 func toFloats[T int32 | int64](name string, in []T) []float32 {
@@ -196,6 +204,11 @@ func toFloats[T int32 | int64](name string, in []T) []float32 {
 // restore puts back what state returned.
 func (l *learner) restore(s nn.Weights) error {
 	return engine.Try(func() {
+		for v := range l.store.IterVariables() {
+			if _, ok := s[v.Path()]; !ok && saved(v) {
+				panic(fmt.Errorf("the checkpoint has no %s: resume with the run's own configuration", v.Path()))
+			}
+		}
 		for name, t := range s {
 			v := l.store.GetVariable(name)
 			var value *tensors.Tensor

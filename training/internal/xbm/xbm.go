@@ -49,8 +49,10 @@ func (m Memory) When(condition *node, older Memory) Memory {
 	choose := func(a, b *node) *node {
 		return graph.Where(graph.BroadcastToShape(condition, shapes.Make(dtypes.Bool, a.Shape().Dimensions...)), a, b)
 	}
-	return Memory{choose(m.Embeddings, older.Embeddings), choose(m.Labels, older.Labels),
-		choose(m.Head, older.Head), choose(m.Filled, older.Filled)}
+	return Memory{
+		choose(m.Embeddings, older.Embeddings), choose(m.Labels, older.Labels),
+		choose(m.Head, older.Head), choose(m.Filled, older.Filled),
+	}
 }
 
 func (m Memory) size() int { return m.Embeddings.Shape().Dimensions[0] }
