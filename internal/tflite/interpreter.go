@@ -125,27 +125,29 @@ func explain(file *tflitefile.Model, err error) error {
 
 // check describes the inputs and outputs and compares them with what the file says.
 func (i *Interpreter) check(file *tflitefile.Model) error {
-	if n := i.interpreter.GetInputTensorCount(); n != len(file.Inputs) {
-		return fmt.Errorf("the library sees %d inputs, the file has %d", n, len(file.Inputs))
+	var err error
+	if i.inputs, err = describeAll(i.interpreter.GetInputTensorCount(), i.interpreter.GetInputTensor, file, file.Inputs); err != nil {
+		return fmt.Errorf("inputs: %w", err)
 	}
-	if n := i.interpreter.GetOutputTensorCount(); n != len(file.Outputs) {
-		return fmt.Errorf("the library sees %d outputs, the file has %d", n, len(file.Outputs))
-	}
-	for k, index := range file.Inputs {
-		t, err := describe(i.interpreter.GetInputTensor(k), &file.Tensors[index])
-		if err != nil {
-			return fmt.Errorf("input %d: %w", k, err)
-		}
-		i.inputs = append(i.inputs, t)
-	}
-	for k, index := range file.Outputs {
-		t, err := describe(i.interpreter.GetOutputTensor(k), &file.Tensors[index])
-		if err != nil {
-			return fmt.Errorf("output %d: %w", k, err)
-		}
-		i.outputs = append(i.outputs, t)
+	if i.outputs, err = describeAll(i.interpreter.GetOutputTensorCount(), i.interpreter.GetOutputTensor, file, file.Outputs); err != nil {
+		return fmt.Errorf("outputs: %w", err)
 	}
 	return nil
+}
+
+// describeAll describes the count tensors that get returns; the file lists them under these indices.
+func describeAll(count int, get func(int) *tf.Tensor, file *tflitefile.Model, indices []int) ([]tensor, error) {
+	if count != len(indices) {
+		return nil, fmt.Errorf("the library sees %d, the file has %d", count, len(indices))
+	}
+	tensors := make([]tensor, count)
+	for k, index := range indices {
+		var err error
+		if tensors[k], err = describe(get(k), &file.Tensors[index]); err != nil {
+			return nil, fmt.Errorf("number %d: %w", k, err)
+		}
+	}
+	return tensors, nil
 }
 
 func describe(t *tf.Tensor, file *tflitefile.Tensor) (tensor, error) {

@@ -21,7 +21,7 @@ const patience = 20 * time.Second
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// noLeaks must be called before anything is started.
+// noLeaks must be called before anything is started: it looks after all of that has been stopped at the test's end.
 func noLeaks(t *testing.T) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
@@ -31,46 +31,35 @@ func noLeaks(t *testing.T) {
 // subscriber collects what arrives at a broker.
 type subscriber struct {
 	messages chan mqtt.Message
-	ready    chan struct{}
-	stop     func()
 }
 
 func subscribe(t *testing.T, url string, topics ...string) *subscriber {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &subscriber{messages: make(chan mqtt.Message, 10000), ready: make(chan struct{}, 100)}
+	s := &subscriber{messages: make(chan mqtt.Message, 10000)}
+	ready := make(chan struct{}, 100) // one for each time it connects
 	done := make(chan error, 1)
 	go func() {
 		done <- mqtt.Listen(ctx, fast(url), topics, quiet(), func() error {
-			s.ready <- struct{}{}
+			ready <- struct{}{}
 			return nil
 		}, func(m mqtt.Message) bool {
 			s.messages <- m
 			return true
 		})
 	}()
-	var once sync.Once
-	s.stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := <-done; err != nil {
-				t.Errorf("listen: %v", err)
-			}
-		})
-	}
-	t.Cleanup(s.stop)
-	s.wait(t)
-	return s
-}
-
-// wait waits for the next subscription.
-func (s *subscriber) wait(t *testing.T) {
-	t.Helper()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("listen: %v", err)
+		}
+	})
 	select {
-	case <-s.ready:
+	case <-ready:
 	case <-time.After(patience):
 		t.Fatal("not subscribed")
 	}
+	return s
 }
 
 // until returns what arrives up to and with the message that stop likes.
@@ -123,6 +112,18 @@ func start(t *testing.T, cfg mqtt.Config, outbox mqtt.Outbox) (*mqtt.Client, fun
 	})
 	t.Cleanup(func() { _ = stop() })
 	return c, stop
+}
+
+// wired starts a broker, a subscriber to all that is said there, and a client whose way to the broker is a cable; the
+// client is online when it returns.
+func wired(t *testing.T, outbox mqtt.Outbox) (*brokertest.Cable, *subscriber, *mqtt.Client, func() error) {
+	t.Helper()
+	broker := brokertest.Start(t, "127.0.0.1:0")
+	cable := brokertest.NewCable(t, broker.Addr)
+	sub := subscribe(t, broker.URL(), "b/#")
+	c, stop := start(t, fast("tcp://"+cable.Addr), outbox)
+	sub.until(t, is("b/n/status", "online"))
+	return cable, sub, c, stop
 }
 
 func events(messages []mqtt.Message, topic string) []string {
@@ -188,9 +189,6 @@ func TestClientDeliversInOrderAndSaysGoodbye(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"b/n/status": "offline", "b/n/c/state": "new"}, retained); diff != "" {
 		t.Errorf("retained (-want +got):\n%s", diff)
 	}
-	late.stop()
-	sub.stop()
-	broker.Stop()
 }
 
 func TestClientWaitsForALateBroker(t *testing.T) {
@@ -219,17 +217,11 @@ func TestClientWaitsForALateBroker(t *testing.T) {
 	if s := c.Stats(); s.DroppedSamples != 1 || s.Queued != 0 {
 		t.Errorf("stats %+v; want one dropped sample, nothing queued", s)
 	}
-	sub.stop()
-	broker.Stop()
 }
 
 func TestClientLosesNothingWhenTheCableIsCut(t *testing.T) {
 	noLeaks(t)
-	broker := brokertest.Start(t, "127.0.0.1:0")
-	cable := brokertest.NewCable(t, broker.Addr)
-	sub := subscribe(t, broker.URL(), "b/#")
-	c, stop := start(t, fast("tcp://"+cable.Addr), mqtt.NewMemoryOutbox(1000))
-	sub.until(t, is("b/n/status", "online"))
+	cable, sub, c, stop := wired(t, mqtt.NewMemoryOutbox(1000))
 	seen := map[string]bool{}
 	wills := 0
 	const rounds, each = 10, 30
@@ -260,20 +252,14 @@ func TestClientLosesNothingWhenTheCableIsCut(t *testing.T) {
 	if s := c.Stats(); s.Connects < 2 {
 		t.Errorf("%d connections; the cable was not cut", s.Connects)
 	}
-	sub.stop()
-	broker.Stop()
 }
 
 // paho completes a token only with a PUBACK when its own reconnecting is off. Were that on, or an event removed when
 // it is sent, this would lose events.
 func TestClientKeepsEventsUntilConfirmed(t *testing.T) {
 	noLeaks(t)
-	broker := brokertest.Start(t, "127.0.0.1:0")
-	cable := brokertest.NewCable(t, broker.Addr)
-	sub := subscribe(t, broker.URL(), "b/#")
 	outbox := mqtt.NewMemoryOutbox(1000)
-	c, stop := start(t, fast("tcp://"+cable.Addr), outbox)
-	sub.until(t, is("b/n/status", "online"))
+	cable, sub, c, stop := wired(t, outbox)
 	cable.Mute(true)
 	send(t, c, 1, 5)
 	sub.until(t, is("b/n/c/match", "5")) // arrived, unconfirmed
@@ -288,17 +274,11 @@ func TestClientKeepsEventsUntilConfirmed(t *testing.T) {
 	if n := outbox.Len(); n != 0 {
 		t.Errorf("%d events in the outbox at the end", n)
 	}
-	sub.stop()
-	broker.Stop()
 }
 
 func TestClientLeavesASilentBroker(t *testing.T) {
 	noLeaks(t)
-	broker := brokertest.Start(t, "127.0.0.1:0")
-	cable := brokertest.NewCable(t, broker.Addr)
-	sub := subscribe(t, broker.URL(), "b/#")
-	c, stop := start(t, fast("tcp://"+cable.Addr), mqtt.NewMemoryOutbox(1000))
-	sub.until(t, is("b/n/status", "online"))
+	cable, sub, c, stop := wired(t, mqtt.NewMemoryOutbox(1000))
 	cable.Mute(true)
 	send(t, c, 1, 1)
 	sub.until(t, is("b/n/status", "offline")) // gave up after AckTimeout
@@ -307,8 +287,6 @@ func TestClientLeavesASilentBroker(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	sub.stop()
-	broker.Stop()
 }
 
 func TestClientEndsInTimeWithoutABroker(t *testing.T) {
@@ -353,7 +331,6 @@ func TestClientLogsIn(t *testing.T) {
 			}
 		})
 	}
-	broker.Stop()
 }
 
 func TestNewRefuses(t *testing.T) {
