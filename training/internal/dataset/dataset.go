@@ -58,6 +58,22 @@ func (d *Dataset) ForTraining() (usable *Dataset, leftOut []string, err error) {
 	return usable, leftOut, nil
 }
 
+// ForTrainingWith is ForTraining for a data set that has been loaded: frames, one for each photo, lose those of the
+// classes left out as well.
+func (d *Dataset) ForTrainingWith(frames []vision.Frame) (usable *Dataset, kept []vision.Frame, leftOut []string, err error) {
+	usable, leftOut, err = d.ForTraining()
+	if err != nil || len(leftOut) == 0 {
+		return usable, frames, leftOut, err
+	}
+	counts := d.Counts()
+	for i, f := range frames {
+		if counts[d.Labels[i]] >= 2 {
+			kept = append(kept, f)
+		}
+	}
+	return usable, kept, leftOut, nil
+}
+
 // Counts returns the number of photos of each class.
 func (d *Dataset) Counts() []int {
 	counts := make([]int, len(d.Classes))

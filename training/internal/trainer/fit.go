@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"xbmedge/internal/retrieval"
@@ -42,6 +43,9 @@ func Start(ctx context.Context, d Description, run string, progress Progress, lo
 	if err := d.Config.Validate(); err != nil {
 		return nil, err
 	}
+	if err := folder(run).free(); err != nil {
+		return nil, err
+	}
 	f, err := prepare(ctx, &d, folder(run), progress, log)
 	if err != nil {
 		return nil, err
@@ -63,21 +67,31 @@ func Resume(ctx context.Context, run string, progress Progress, log *slog.Logger
 	if err != nil {
 		return nil, err
 	}
+	if err := d.Config.Validate(); err != nil {
+		return nil, fmt.Errorf("resume %s: %s: %w", run, configFile, err)
+	}
+	if c.Step > d.Config.Schedule.Steps {
+		return nil, fmt.Errorf("resume %s: its checkpoint is at step %d, after schedule.steps %d in its %s", run, c.Step, d.Config.Schedule.Steps, configFile)
+	}
 	f, err := prepare(ctx, d, folder(run), progress, log)
 	if err != nil {
 		return nil, err
 	}
+	if c.Inputs != f.at.Inputs {
+		return nil, fmt.Errorf("resume %s: the photos in %s, or the weights it started from, are no longer those it began with: "+
+			"put them back, or start anew with another --out", run, d.Data)
+	}
 	if err := f.sampler.Restore(c.sampler); err != nil {
-		return nil, fmt.Errorf("resume %s: its photos have changed: %w", run, err)
+		return nil, fmt.Errorf("resume %s: %w", run, err)
 	}
 	if err := f.learner.restore(c.state); err != nil {
 		return nil, fmt.Errorf("resume %s: %w", run, err)
 	}
-	if err := f.folder.rewind(c.step); err != nil {
+	if err := f.folder.rewind(c.Evaluated); err != nil {
 		return nil, err
 	}
-	f.step, f.best = c.step, c.best
-	log.Info("going on", "step", f.step)
+	f.at = c.position
+	log.Info("going on", "step", f.at.Step)
 	return f.train(ctx)
 }
 
@@ -95,16 +109,24 @@ type fitting struct {
 	learned  []int // indices of photos that are learned from
 	held     []int // indices of photos held back
 	skipped  int
-	step     int
-	best     *Metrics
+	at       position
+	unsaved  bool // at is newer than the latest checkpoint
 	started  time.Time
 	meter    meter
 }
 
-// prepare does everything before the first step.
-func prepare(ctx context.Context, d *Description, run folder, progress Progress, log *slog.Logger) (*fitting, error) {
-	f := &fitting{cfg: &d.Config, folder: run, progress: progress, log: log, started: time.Now()}
-	var err error
+// prepare does everything before the first step: first what shows mistakes soon, last what takes long.
+func prepare(ctx context.Context, d *Description, run folder, progress Progress, log *slog.Logger) (f *fitting, err error) {
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = fmt.Errorf("%w before the first step; nothing was written", errInterrupted)
+		}
+	}()
+	f = &fitting{cfg: &d.Config, folder: run, progress: progress, log: log, started: time.Now()}
+	backend, lowering, err := engine.Open(f.cfg.Backend)
+	if err != nil {
+		return nil, err
+	}
 	if f.parts, err = newParts(f.cfg); err != nil {
 		return nil, err
 	}
@@ -127,15 +149,9 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 		f.inputs, err = newViews(ctx, frames, f.parts, f.cfg, progress.Prepare)
 	}
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("%w before the first step; nothing was written", errInterrupted)
-		}
 		return nil, err
 	}
-	backend, lowering, err := engine.Open(f.cfg.Backend)
-	if err != nil {
-		return nil, err
-	}
+	f.at.Inputs = fingerprint(f.labels, frames, f.parts)
 	f.learner, err = newLearner(backend, lowering, f.parts.tail, f.parts.weights, f.cfg)
 	return f, err
 }
@@ -162,10 +178,18 @@ func (f *fitting) loadPhotos(ctx context.Context, root string) ([]vision.Frame, 
 	for _, s := range skipped {
 		f.log.Warn("photo skipped", "path", s.Path, "err", s.Err)
 	}
-	if f.skipped = len(skipped); f.skipped > 0 {
-		if _, single, err := loaded.ForTraining(); err != nil || len(single) > 0 {
-			return nil, fmt.Errorf("%s: after %d unreadable photos class %v has too few left: replace them", root, f.skipped, single)
+	f.skipped = len(skipped)
+	for _, class := range set.Classes {
+		if !slices.Contains(loaded.Classes, class) {
+			f.log.Warn("class left out: none of its photos can be read; replace them", "class", class)
 		}
+	}
+	loaded, frames, leftOut, err = loaded.ForTrainingWith(frames)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %d photos cannot be read: %w", root, f.skipped, err)
+	}
+	for _, class := range leftOut {
+		f.log.Warn("class left out: only one of its photos can be read, which makes no pair; replace the others", "class", class)
 	}
 	f.labels = loaded.Labels
 	if n := len(loaded.Classes); n < f.cfg.Sampler.Classes {
@@ -249,7 +273,7 @@ func (f *fitting) evaluate(ctx context.Context) (*Metrics, error) {
 		return e, labels
 	}
 	gallery, galleryLabels := pick(f.learned)
-	m := &Metrics{Step: f.step}
+	m := &Metrics{Step: f.at.Step}
 	var recall []float64
 	if len(f.held) == 0 {
 		if recall, err = retrieval.RecallAtKLeaveOneOut(gallery, galleryLabels, 1, 5); err != nil {

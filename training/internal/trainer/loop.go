@@ -16,7 +16,23 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 	x := make([]float32, batch*f.parts.tail.Input.Size())
 	labels := make([]int32, batch)
 	f.meter.reset()
-	for f.step < s.Steps {
+	for {
+		if f.at.Evaluated != f.at.Step && (f.at.Step%s.Evaluate == 0 || f.at.Step == s.Steps) {
+			if err := f.measure(ctx); err != nil {
+				if ctx.Err() != nil {
+					return nil, f.interrupt()
+				}
+				return nil, err
+			}
+		}
+		if f.unsaved && (f.at.Step%s.Checkpoint == 0 || f.at.Step == s.Steps) {
+			if err := f.save(latestFile); err != nil {
+				return nil, err
+			}
+		}
+		if f.at.Step == s.Steps {
+			break
+		}
 		if ctx.Err() != nil {
 			return nil, f.interrupt()
 		}
@@ -25,31 +41,20 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 			indices[place] = f.learned[k]
 			labels[place] = int32(f.labels[f.learned[k]]) //nolint:gosec // far fewer classes than 2³¹
 		}
-		if err := f.inputs.Fill(uint64(f.step), indices, x); err != nil { //nolint:gosec // not negative
+		if err := f.inputs.Fill(uint64(f.at.Step), indices, x); err != nil { //nolint:gosec // not negative
 			return nil, err
 		}
-		loss, err := f.learner.step(x, labels, f.cfg.Optimizer.rate(f.step, s.Steps))
+		loss, err := f.learner.step(x, labels, f.cfg.Optimizer.rate(f.at.Step, s.Steps))
 		if err != nil {
 			return nil, err
 		}
-		f.step++
-		f.meter.add(loss, batch)
-		f.progress.Step(f.step, s.Steps, loss)
-		if f.step%s.Evaluate == 0 || f.step == s.Steps {
-			if err := f.measure(ctx); err != nil {
-				if ctx.Err() != nil {
-					return nil, f.interrupt()
-				}
-				return nil, err
-			}
-		}
-		if f.step%s.Checkpoint == 0 || f.step == s.Steps {
-			if err := f.save(latestFile); err != nil {
-				return nil, err
-			}
-		}
+		f.at.Step++
+		f.at.Losses += loss
+		f.meter.images += batch
+		f.unsaved = true
+		f.progress.Step(f.at.Step, s.Steps, loss)
 	}
-	return &Result{Steps: f.step, Best: *f.best, Photos: len(f.labels), Skipped: f.skipped, Seconds: time.Since(f.started).Seconds()}, nil
+	return &Result{Steps: f.at.Step, Best: *f.at.Best, Photos: len(f.labels), Skipped: f.skipped, Seconds: time.Since(f.started).Seconds()}, nil
 }
 
 // interrupt saves what there is, for Resume.
@@ -57,21 +62,28 @@ func (f *fitting) interrupt() error {
 	if err := f.save(latestFile); err != nil {
 		return err
 	}
-	return fmt.Errorf("%w at step %d of %d; go on with: xbm-train fit --resume %s", errInterrupted, f.step, f.cfg.Schedule.Steps, f.folder)
+	return fmt.Errorf("%w at step %d of %d; go on with: xbm-train fit --resume %s", errInterrupted, f.at.Step, f.cfg.Schedule.Steps, f.folder)
 }
 
 // measure evaluates, records the result and keeps the weights if they are the best so far.
-func (f *fitting) measure(ctx context.Context) error {
-	loss, speed := f.meter.mean(), f.meter.speed()
+func (f *fitting) measure(ctx context.Context) (err error) {
+	speed := f.meter.speed()
 	m, err := f.evaluate(ctx)
 	if err != nil {
 		return fmt.Errorf("evaluate: %w", err)
 	}
-	m.Loss, m.ImagesPerSec = loss, speed
-	m.LearningRate, m.Memory = f.cfg.Optimizer.rate(f.step, f.cfg.Schedule.Steps), f.learner.filled()
-	m.Best = m.better(f.best)
+	before := f.at
+	defer func() {
+		if err != nil { // a run that goes on from here has to evaluate again
+			f.at = before
+		}
+	}()
+	m.Loss, m.ImagesPerSec = f.at.Losses/float64(f.at.Step-f.at.Evaluated), speed
+	m.LearningRate, m.Memory = f.cfg.Optimizer.rate(f.at.Step, f.cfg.Schedule.Steps), f.learner.filled()
+	m.Best = m.better(f.at.Best)
+	f.at.Evaluated, f.at.Losses, f.unsaved = f.at.Step, 0, true
 	if m.Best {
-		f.best = m
+		f.at.Best = m
 		if err := f.save(bestFile); err != nil {
 			return err
 		}
@@ -104,8 +116,11 @@ func (f *fitting) save(name string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.folder.save(name, &checkpoint{step: f.step, sampler: sampler, best: f.best, state: state}); err != nil {
+	if err := f.folder.save(name, &checkpoint{position: f.at, sampler: sampler, state: state}); err != nil {
 		return fmt.Errorf("save checkpoint: %w", err)
+	}
+	if name == latestFile {
+		f.unsaved = false
 	}
 	return nil
 }
@@ -119,19 +134,11 @@ func (c *OptimizerConfig) rate(step, steps int) float64 {
 	return c.LearningRate * 0.5 * (1 + math.Cos(math.Pi*min(done, 1)))
 }
 
-// meter averages the loss and the speed between two evaluations.
+// meter measures the speed between two evaluations.
 type meter struct {
 	since  time.Time
-	losses float64
-	steps  int
 	images int
 }
 
-func (m *meter) reset() { *m = meter{since: time.Now()} }
-
-func (m *meter) add(loss float64, images int) {
-	m.losses, m.steps, m.images = m.losses+loss, m.steps+1, m.images+images
-}
-
-func (m *meter) mean() float64  { return m.losses / float64(max(m.steps, 1)) }
+func (m *meter) reset()         { *m = meter{since: time.Now()} }
 func (m *meter) speed() float64 { return float64(m.images) / max(time.Since(m.since).Seconds(), 1e-9) }

@@ -2,13 +2,17 @@ package trainer
 
 import (
 	"bufio"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
-	"strconv"
+	"slices"
 
 	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/nn"
@@ -59,11 +63,36 @@ func (f folder) checkpoint(name string) string {
 	return filepath.Join(string(f), checkpoints, name)
 }
 
-// create makes a new run folder. One that already holds a run is refused, so that none is overwritten by mistake.
-func (f folder) create(d *Description) error {
+// free reports whether a new run can be written there. It is asked before the work that comes first, which may take
+// long. A folder that already holds a run is refused, so that none is overwritten by mistake.
+func (f folder) free() error {
 	if _, err := os.Stat(f.path(configFile)); err == nil {
 		return fmt.Errorf("%s already holds a run: take another --out, or go on with it by --resume %s", f, f)
 	}
+	parent := filepath.Clean(string(f)) // or the nearest folder above it that is there already
+	for {
+		info, err := os.Stat(parent)
+		if err == nil && !info.IsDir() {
+			return fmt.Errorf("create run: %s is a file: take another --out", parent)
+		}
+		if err == nil {
+			break
+		}
+		above := filepath.Dir(parent)
+		if above == parent {
+			return fmt.Errorf("create run: %w", err)
+		}
+		parent = above
+	}
+	probe, err := os.CreateTemp(parent, ".xbm-train-*")
+	if err != nil {
+		return fmt.Errorf("create run: %s cannot be written: %w", parent, errors.Unwrap(err))
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// create makes a new run folder.
+func (f folder) create(d *Description) error {
 	if err := os.MkdirAll(f.path(checkpoints), 0o755); err != nil { //nolint:gosec // a run is meant to be read by others
 		return fmt.Errorf("create run: %w", err)
 	}
@@ -86,30 +115,35 @@ func ReadDescription(run string) (*Description, error) {
 	return d, nil
 }
 
-// progressKeys are the metadata of a checkpoint.
+// The metadata of a checkpoint.
 const (
-	stepKey    = "step"
-	samplerKey = "sampler"
-	bestKey    = "best"
+	positionKey = "position"
+	samplerKey  = "sampler"
+	checksumKey = "crc32c"
 )
 
 // checkpoint is a moment of a run.
 type checkpoint struct {
-	step    int
+	position
 	sampler []byte
-	best    *Metrics // nil before the first evaluation
 	state   nn.Weights
 }
 
+// position is how far a run has come.
+type position struct {
+	Step      int      `json:"step"`
+	Evaluated int      `json:"evaluated"` // step of the last evaluation
+	Best      *Metrics `json:"best"`      // nil before the first
+	Losses    float64  `json:"losses"`    // sum of those since the last evaluation
+	Inputs    string   `json:"inputs"`    // fingerprint of what is learned from
+}
+
 func (f folder) save(name string, c *checkpoint) error {
-	metadata := map[string]string{stepKey: strconv.Itoa(c.step), samplerKey: string(c.sampler)}
-	if c.best != nil {
-		best, err := json.Marshal(c.best)
-		if err != nil {
-			return err
-		}
-		metadata[bestKey] = string(best)
+	text, err := json.Marshal(c.position)
+	if err != nil {
+		return err
 	}
+	metadata := map[string]string{positionKey: string(text), samplerKey: string(c.sampler), checksumKey: checksum(c.state)}
 	return atomicfile.Write(f.checkpoint(name), 0o644, func(out io.Writer) error {
 		return nn.WriteSafetensors(out, c.state, metadata)
 	})
@@ -121,18 +155,34 @@ func (f folder) load(name string) (*checkpoint, error) {
 		return nil, fmt.Errorf("%s has no checkpoint yet: start it anew with another --out", f)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("checkpoint: %w; if %s is whole, copy it there", err, f.checkpoint(bestFile))
 	}
 	c := &checkpoint{sampler: []byte(metadata[samplerKey]), state: state}
-	if c.step, err = strconv.Atoi(metadata[stepKey]); err != nil {
-		return nil, fmt.Errorf("checkpoint %s: step: %w", f.checkpoint(name), err)
+	if err := json.Unmarshal([]byte(metadata[positionKey]), &c.position); err != nil || c.Step < 0 {
+		return nil, fmt.Errorf("checkpoint %s was not written by xbm-train fit: it does not say how far the run had come", f.checkpoint(name))
 	}
-	if best := metadata[bestKey]; best != "" {
-		if err := json.Unmarshal([]byte(best), &c.best); err != nil {
-			return nil, fmt.Errorf("checkpoint %s: best: %w", f.checkpoint(name), err)
-		}
+	if metadata[checksumKey] != checksum(state) {
+		return nil, fmt.Errorf("checkpoint %s is damaged: its checksum is wrong; if %s is whole, copy it there", f.checkpoint(name), f.checkpoint(bestFile))
 	}
 	return c, nil
+}
+
+// checksum is the CRC-32C of names, shapes and values.
+func checksum(w nn.Weights) string {
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	buf := make([]byte, 0, 1<<16)
+	for _, name := range slices.Sorted(maps.Keys(w)) {
+		buf = fmt.Appendf(buf[:0], "%s %v ", name, w[name].Shape)
+		for _, v := range w[name].Data {
+			if len(buf) > 1<<16-4 {
+				sum.Write(buf)
+				buf = buf[:0]
+			}
+			buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(v))
+		}
+		sum.Write(buf)
+	}
+	return fmt.Sprintf("%08x", sum.Sum32())
 }
 
 // record appends a line to metrics.jsonl.
