@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"xbmedge/internal/redact"
 )
@@ -79,6 +80,14 @@ func (c Config) options() (*paho.ClientOptions, error) {
 	}
 	o.Servers = []*url.URL{u}
 	return o, nil
+}
+
+// refusal says what to do about a broker that does not let this client in.
+func refusal(err error) error {
+	if errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword) || errors.Is(err, packets.ErrorRefusedNotAuthorised) {
+		return fmt.Errorf("the broker refuses the user name or password: %w", err)
+	}
+	return err
 }
 
 // TLSFiles names the files of a TLS connection; empty ones are not used.

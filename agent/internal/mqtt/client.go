@@ -253,7 +253,7 @@ func (c *Client) connect() (*connection, error) {
 	token := conn.client.Connect()
 	<-token.Done() // bounded by ConnectTimeout
 	if err := token.Error(); err != nil {
-		return nil, err
+		return nil, refusal(err)
 	}
 	c.connects.Add(1)
 	return conn, nil

@@ -2,9 +2,11 @@ package mqtt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
@@ -29,6 +31,11 @@ func Listen(ctx context.Context, cfg Config, topics []string, log *slog.Logger, 
 	cfg = cfg.withDefaults()
 	if err := CheckBroker(cfg.Broker); err != nil {
 		return err
+	}
+	for _, topic := range topics {
+		if err := checkFilter(topic); err != nil {
+			return err
+		}
 	}
 	complaint := &complaint{log: log.With("broker", redact.URL(cfg.Broker)), every: sayEvery}
 	backoff := cfg.BackoffMin
@@ -57,6 +64,23 @@ func Listen(ctx context.Context, cfg Config, topics []string, log *slog.Logger, 
 	}
 }
 
+// checkFilter refuses what no broker would take for a topic to listen to (MQTT 3.1.1, 4.7.1).
+func checkFilter(topic string) error {
+	if topic == "" {
+		return errors.New("a topic to listen to is empty")
+	}
+	levels := strings.Split(topic, "/")
+	for i, level := range levels {
+		if strings.Contains(level, "#") && (level != "#" || i < len(levels)-1) {
+			return fmt.Errorf("topic %q: # stands for all that follows, so it has to be the last level, alone", topic)
+		}
+		if strings.Contains(level, "+") && level != "+" {
+			return fmt.Errorf("topic %q: + stands for one level, so it has to be alone in it", topic)
+		}
+	}
+	return nil
+}
+
 func listenOnce(ctx context.Context, cfg Config, topics []string, handle func(Message) bool, ready func() bool) (subscribed, more bool, err error) {
 	options, err := cfg.options()
 	if err != nil {
@@ -72,7 +96,7 @@ func listenOnce(ctx context.Context, cfg Config, topics []string, handle func(Me
 	token := client.Connect()
 	<-token.Done() // bounded by ConnectTimeout
 	if err := token.Error(); err != nil {
-		return false, true, err
+		return false, true, refusal(err)
 	}
 	defer client.Disconnect(quiesce)
 

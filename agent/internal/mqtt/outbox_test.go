@@ -111,6 +111,9 @@ func TestSequenceWithoutAFolder(t *testing.T) {
 			t.Fatalf("%d, want %d", got, want)
 		}
 	}
+	if err := s.Close(); err != nil {
+		t.Errorf("said again at the end, where it would count as a failure: %v", err)
+	}
 	if n := strings.Count(log.String(), "cannot be kept"); n != 1 {
 		t.Errorf("said %d times, want once: %s", n, log.String())
 	}

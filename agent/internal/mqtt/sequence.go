@@ -88,9 +88,13 @@ func (s *Sequence) save(next uint64) error {
 	return nil
 }
 
-// Close gives back the numbers that were reserved but not given out. Next must not be called after it.
+// Close gives back the numbers that were reserved but not given out. Next must not be called after it. Where numbers
+// could not be kept before, the log has said so, and Close does not say it again.
 func (s *Sequence) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.save(s.next)
+	if err := s.save(s.next); err != nil && !s.failed {
+		return err
+	}
+	return nil
 }
