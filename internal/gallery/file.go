@@ -88,7 +88,7 @@ func Load(path string, model Model) (*Gallery, error) {
 		return nil, err
 	}
 	if g.model.SHA256 != model.SHA256 || g.model.Dim != model.Dim {
-		return nil, fmt.Errorf("gallery %s: %w: it was made with %v, the model in use is %v; enroll again with this model",
+		return nil, fmt.Errorf("gallery %s: %w: it was made with %v, the model in use is %v; take the one it was made with, or enroll into a new file",
 			path, ErrWrongModel, g.model, model)
 	}
 	return g, nil

@@ -185,6 +185,13 @@ func TestPhotosToEvents(t *testing.T) {
 		t.Errorf("counts: %s", diff)
 	}
 	checkResults(t, resultPath)
+	for flag, want := range map[string]string{"--results=/dev/full": "no space left", "--summary=/nonexistent/s.json": "there is no folder"} {
+		if _, err := run(t, "run", flag, "--set", "model.path="+model, "--set", "gallery.path="+things,
+			"--set", "mqtt.broker="+broker.URL(), "--set", "state_dir="+dir,
+			"--set", "cameras.shelf.kind=file", "--set", "cameras.shelf.address="+clipPath); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", flag, err, want)
+		}
+	}
 	checkWrongModel(t, things, clipPath, dir)
 }
 

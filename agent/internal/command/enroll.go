@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"xbmedge/agent/internal/config"
+	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/embed"
 	"xbmedge/internal/gallery"
@@ -49,6 +50,9 @@ func enroll(ctx context.Context, args []string, stdout, stderr io.Writer) (err e
 	if err != nil {
 		return err
 	}
+	if err := atomicfile.Check(*galleryPath); err != nil { // before the long work
+		return err
+	}
 	log := newLogger(stderr, config.Log{Level: "info"})
 	embedder, err := openModel(*modelPath, *threads, log)
 	if err != nil {
@@ -84,7 +88,15 @@ func enroll(ctx context.Context, args []string, stdout, stderr io.Writer) (err e
 
 // enrollAll embeds the pictures of all things and puts them into the gallery. It returns how many could not be read.
 func enrollAll(ctx context.Context, g *gallery.Gallery, e *embed.Embedder, things []thing, most int, stderr io.Writer) (skipped int, err error) {
+	names := map[string]string{}
+	for _, e := range g.Entries() {
+		names[e.ID] = e.Name
+	}
 	for _, t := range things {
+		if old := names[gallery.Slug(t.name)]; old != "" && old != t.name {
+			fmt.Fprintf(stderr, "%q has the id of %q, %s: it is taken for the same thing and gets the new name; if it is another, "+
+				"remove %[3]s and enroll both under names that differ in letters or digits\n", t.name, old, gallery.Slug(t.name))
+		}
 		vectors, left, err := embedAll(ctx, e, evenly(t.photos, most), stderr)
 		if err != nil {
 			return 0, fmt.Errorf("enroll %s: %w", t.name, err)

@@ -41,14 +41,19 @@ func runAgent(ctx context.Context, args []string, _, stderr io.Writer) (err erro
 	if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
 		log.Warn("the state folder cannot be made; nothing is kept across restarts", "error", err)
 	}
-	parts := app.Parts{Embedder: embedder, Quant: embedder.Model().Quant, Gallery: g, Log: log}
-	if *out != "" {
-		file, err := results.Create(*out)
-		if err != nil {
+	if *summary != "" {
+		if err := atomicfile.Check(*summary); err != nil {
 			return err
 		}
+	}
+	parts := app.Parts{Embedder: embedder, Quant: embedder.Model().Quant, Gallery: g, Log: log}
+	if *out != "" {
+		file, failed := results.Create(*out)
+		if failed != nil {
+			return failed
+		}
 		parts.Results = file
-		defer func() { err = errors.Join(err, file.Close()) }()
+		defer func() { err = errors.Join(err, file.Close()) }() // the caller's err: what was not written has to be told
 	}
 	a, err := app.New(cfg, parts)
 	if err != nil {
