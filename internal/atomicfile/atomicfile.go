@@ -20,17 +20,9 @@ import (
 // The writer is buffered and must not be used after write returns. A symbolic link at path is replaced, not followed.
 // Concurrent calls for one path are safe; the last rename wins.
 func Write(path string, perm os.FileMode, write func(io.Writer) error) (err error) {
-	folder, name := filepath.Split(path)
-	if folder == "" {
-		folder = "."
-	}
-	if name == "" || name == "." || name == ".." {
-		return fmt.Errorf("write %q: not the name of a file", path)
-	}
-	// The dot keeps the unfinished file out of listings by extension and out of shell globs.
-	file, err := os.CreateTemp(folder, "."+name+".tmp-*")
+	file, folder, err := begin(path)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return err
 	}
 	renamed := false
 	defer func() {
@@ -67,6 +59,46 @@ func Write(path string, perm os.FileMode, write func(io.Writer) error) (err erro
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
+}
+
+// Check reports whether Write could begin: the folder is there and can be written, and path is no folder itself. It is
+// for programs whose work before the writing takes long; a disk may still be full later. It leaves nothing behind.
+func Check(path string) error {
+	file, _, err := begin(path)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(file.Close(), os.Remove(file.Name())); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// begin makes the temporary file for path, and returns the folder of both.
+func begin(path string) (file *os.File, folder string, err error) {
+	folder, name := filepath.Split(path)
+	if folder == "" {
+		folder = "."
+	}
+	if name == "" || name == "." || name == ".." {
+		return nil, "", fmt.Errorf("write %q: not the name of a file", path)
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, "", fmt.Errorf("write %s: it is a folder; name a file", path)
+	}
+	// The dot keeps the unfinished file out of listings by extension and out of shell globs.
+	file, err = os.CreateTemp(folder, "."+name+".tmp-*")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, "", fmt.Errorf("write %s: there is no folder %s; make it first (%w)", path, filepath.Clean(folder), os.ErrNotExist)
+	}
+	if err != nil {
+		// The temporary file's name, in err itself, would puzzle.
+		if cause := errors.Unwrap(err); cause != nil {
+			err = cause
+		}
+		return nil, "", fmt.Errorf("write %s: %w", path, err)
+	}
+	return file, folder, nil
 }
 
 // WriteBytes is Write for content already in memory.

@@ -120,6 +120,20 @@ func TestRefusals(t *testing.T) {
 	if err := WriteBytes(folder, 0o600, []byte("x")); err == nil {
 		t.Error("replaced a folder by a file")
 	}
+	for path, want := range map[string]string{
+		folder:                              "it is a folder",
+		filepath.Join(root, "none", "file"): "there is no folder " + filepath.Join(root, "none") + "; make it first",
+		filepath.Join(root, "fine"):         "",
+	} {
+		for name, err := range map[string]error{"Check": Check(path), "Write": writeUnless(want == "", path)} {
+			if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%s %s: error %v, want %q", name, path, err, want)
+			}
+			if err != nil && strings.Contains(err.Error(), ".tmp-") {
+				t.Errorf("%s: error %q names a file nobody knows of", name, err)
+			}
+		}
+	}
 	entries, err := os.ReadDir(root)
 	if err != nil {
 		t.Fatal(err)
@@ -127,6 +141,13 @@ func TestRefusals(t *testing.T) {
 	if len(entries) != 1 {
 		t.Errorf("left behind: %v", entries)
 	}
+}
+
+func writeUnless(skip bool, path string) error {
+	if skip {
+		return nil
+	}
+	return WriteBytes(path, 0o600, nil)
 }
 
 func TestConcurrentWritersNeverMix(t *testing.T) {
