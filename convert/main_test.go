@@ -226,6 +226,8 @@ func TestRefuses(t *testing.T) {
 	needTFLite(t)
 	runDir, train, dir := writeRun(t, nil), writePhotos(t, 2, 2, 1), t.TempDir()
 	out := filepath.Join(dir, "model.tflite")
+	broken := t.TempDir()
+	write(t, filepath.Join(broken, "class00", "0.jpg"), []byte("no picture"))
 	spoilt := writeRun(t, nil)
 	write(t, filepath.Join(spoilt, nn.WeightsFile), []byte("short"))
 	text := writeRun(t, nil)
@@ -247,6 +249,10 @@ func TestRefuses(t *testing.T) {
 		{"network", false, "describes no network", []string{"quantize", "--run", text, "--calib", train, "--out", out}},
 		{"no photos", false, "no JPEG or PNG", []string{"quantize", "--run", runDir, "--calib", dir, "--out", out}},
 		{"no folder", false, "make it first", []string{"quantize", "--run", runDir, "--calib", train, "--out", "nowhere/model"}},
+		{"a folder as the model", false, "it is a folder", []string{"quantize", "--run", runDir, "--calib", train, "--out", dir}},
+		{"no folder for the figures", false, "make it first", []string{"quantize", "--run", runDir, "--calib", train, "--out", out, "--json", "nowhere/figures"}},
+		{"no bound", true, "--max-recall-drop", []string{"quantize", "--run", runDir, "--calib", train, "--out", out, "--max-recall-drop", "nan"}},
+		{"broken queries", false, "none of the 1 photos to search for can be read", []string{"quantize", "--run", runDir, "--calib", train, "--test", broken, "--out", out}},
 		{"inspect nothing", true, "one .tflite", []string{"inspect"}},
 		{"inspect text", false, "not a TensorFlow Lite model", []string{"inspect", filepath.Join(text, nn.NetworkFile)}},
 	} {

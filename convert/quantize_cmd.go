@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"xbmedge/convert/internal/report"
@@ -61,12 +59,12 @@ func quantizeCommand(ctx context.Context, args []string, stdout, stderr io.Write
 	if err := cli.Require(flags, needed...); err != nil {
 		return err
 	}
-	if f.samples < 1 || f.maxDrop < 0 {
+	if f.samples < 1 || !(f.maxDrop >= 0) { // no number is not a bound either
 		return cli.Usagef("--samples must be at least 1 and --max-recall-drop not negative")
 	}
 	// Asked before the long work, not after it.
-	if info, err := os.Stat(filepath.Dir(f.out)); err != nil || !info.IsDir() {
-		return fmt.Errorf("there is no folder %s for --out: make it first", filepath.Dir(f.out))
+	if err := checkOutputs(f.out, f.json); err != nil {
+		return err
 	}
 	if err := tflite.Available(); err != nil {
 		return err
@@ -84,6 +82,19 @@ func quantizeCommand(ctx context.Context, args []string, stdout, stderr io.Write
 		return nil
 	}
 	return atomicfile.WriteJSON(f.json, 0o644, s)
+}
+
+// checkOutputs refuses files that could not be written; empty names are not asked for.
+func checkOutputs(paths ...string) error {
+	for _, path := range paths {
+		if path == "" {
+			continue
+		}
+		if err := atomicfile.Check(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // conversion is one run of the command.

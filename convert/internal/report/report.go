@@ -48,7 +48,12 @@ func Measure(ctx context.Context, floatModel, int8Model []byte, gallery, queries
 		sets[m] = divide(vectors[m], all, len(gallery))
 	}
 	r.Gallery, r.Queries = len(sets[0].galleryLabels), len(sets[0].queryLabels)
-	if len(queries) == 0 {
+	switch {
+	case len(gallery) > 0 && r.Gallery == 0:
+		return nil, fmt.Errorf("measure: none of the %d photos to search in can be read", len(gallery))
+	case len(queries) > 0 && r.Queries == 0:
+		return nil, fmt.Errorf("measure: none of the %d photos to search for can be read", len(queries))
+	case len(queries) == 0:
 		r.Queries = r.Gallery
 	}
 	if r.RecallAt1Float, err = sets[0].recall(); err != nil {
