@@ -134,8 +134,14 @@ func copyFrame(dst *vision.Frame, src vision.Frame) {
 	copy(dst.Pix, src.Pix)
 }
 
-// Check reports whether this program can read such a source at all: nil, or ErrNoOpenCV.
+// Check reports whether such a source can be read at all: ErrNoOpenCV where the program cannot, and another error where
+// there is no such clip or folder. A camera that is not there may come later and is not looked for.
 func Check(cfg Config) error {
+	if !cfg.Kind.Live() {
+		if _, err := os.Stat(cfg.Address); err != nil {
+			return fmt.Errorf("camera %s: %w", cfg, errors.Unwrap(err))
+		}
+	}
 	if cfg.Kind == Dir || cfg.Kind == File && (isPicture(cfg.Address) || isMotionJPEG(cfg.Address)) {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -118,6 +119,37 @@ func TestDir(t *testing.T) {
 	for i, want := range []color.RGBA{colours[2], colours[0], colours[1]} {
 		if !near(middles[i], want) {
 			t.Errorf("frame %d: middle pixel %v, want %v", i, middles[i], want)
+		}
+	}
+}
+
+func TestDirWithoutAReadablePicture(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a.jpg", "b.png"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("not a picture"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var f camera.Frame
+	err := open(t, camera.Dir, dir).Read(t.Context(), &f)
+	if errors.Is(err, io.EOF) || err == nil || !strings.Contains(err.Error(), "none of the 2 pictures can be read") {
+		t.Errorf("error %v; want that no picture can be read", err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	for _, tt := range []struct {
+		cfg  camera.Config
+		want error
+	}{
+		{camera.Config{Kind: camera.Dir, Address: dir}, nil},
+		{camera.Config{Kind: camera.Dir, Address: filepath.Join(dir, "none")}, fs.ErrNotExist},
+		{camera.Config{Kind: camera.File, Address: filepath.Join(dir, "none.mjpeg")}, fs.ErrNotExist},
+		{camera.Config{Kind: camera.Device, Address: "/dev/video97"}, camera.Available()}, // it may be plugged in later
+	} {
+		if err := camera.Check(tt.cfg); !errors.Is(err, tt.want) {
+			t.Errorf("%v: error %v, want %v", tt.cfg, err, tt.want)
 		}
 	}
 }

@@ -20,6 +20,7 @@ type pictures struct {
 	next   int
 	seq    uint64
 	log    *slog.Logger
+	given  int
 	strict bool // a picture that cannot be read ends the source, rather than being left out
 }
 
@@ -47,6 +48,9 @@ func (p *pictures) Read(ctx context.Context, f *Frame) error {
 			return err
 		}
 		if p.next == len(p.paths) {
+			if p.given == 0 {
+				return fmt.Errorf("none of the %d pictures can be read", len(p.paths))
+			}
 			return io.EOF
 		}
 		path := p.paths[p.next]
@@ -60,6 +64,7 @@ func (p *pictures) Read(ctx context.Context, f *Frame) error {
 			p.log.Warn("picture left out", "error", err)
 			continue
 		}
+		p.given++
 		f.Frame, f.Seq, f.Captured = decoded, p.seq, time.Now()
 		return nil
 	}
