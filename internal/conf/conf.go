@@ -11,8 +11,10 @@ package conf
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
@@ -82,10 +84,21 @@ func Load(path string, cfg any, envPrefix string, set ...string) error {
 	}
 	if c, ok := cfg.(Validator); ok {
 		for _, err := range flatten(c.Validate()) {
+			// A value that was set on the command line is not the file's fault.
+			if slices.ContainsFunc(slices.Collect(maps.Keys(overrides)), func(key string) bool { return names(err, key) }) {
+				faults.errs = append(faults.errs, fmt.Errorf("setting %w", err))
+				continue
+			}
 			faults.errs = append(faults.errs, fmt.Errorf("%s: %w", from, err))
 		}
 	}
 	return faults.Err()
+}
+
+// names reports whether an error's text begins with a key.
+func names(err error, key string) bool {
+	rest, ok := strings.CutPrefix(err.Error(), key)
+	return ok && (strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, " "))
 }
 
 // readFile returns the file's mapping with its keys in lower case.

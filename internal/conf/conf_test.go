@@ -141,6 +141,7 @@ func TestLoadFaults(t *testing.T) {
 		{"twice", "name: a\nname: b", nil, nil, []string{"not valid YAML", `"name" already defined`}},
 		{"not a mapping", "- a\n- b", nil, nil, []string{"not valid YAML"}},
 		{"validate joins", "name: ''\nmqtt: {port: 70000}", nil, nil, []string{"mqtt.port: 70000 is no port", "name: is empty"}},
+		{"setting against validate", "name: ''", []string{"mqtt.port=70000"}, nil, []string{"setting mqtt.port: 70000 is no port", "agent.yaml: name: is empty"}},
 		{"setting unknown", "", []string{"mqtt.brokr=x"}, nil, []string{"setting mqtt.brokr: unknown key; did you mean mqtt.broker?"}},
 		{"setting below a value", "", []string{"name.x=1"}, nil, []string{"setting name.x: unknown key"}},
 		{"setting a mapping", "", []string{"mqtt=1"}, nil, []string{"setting mqtt: holds other keys"}},

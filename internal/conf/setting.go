@@ -13,7 +13,7 @@ func parseSetting(settings map[string]any, text string, root reflect.Type) error
 	key, value, ok := strings.Cut(text, "=")
 	key = strings.ToLower(strings.TrimSpace(key))
 	if !ok || key == "" {
-		return fmt.Errorf("setting %q: want key=value, such as mqtt.broker=tcp://localhost:1883", text)
+		return fmt.Errorf("setting %q: want key=value", text)
 	}
 	t, prefix := root, ""
 	for _, name := range strings.Split(key, ".") {
