@@ -84,7 +84,7 @@ func (n *Network) Split(last string) (trunk, tail *Network, err error) {
 		inputs := make([]int, len(l.Inputs))
 		for k, j := range l.Inputs {
 			if j < cut {
-				return nil, nil, fmt.Errorf("network %s cannot be cut after %s: %s needs an earlier value", n.Name, last, l.Name)
+				return nil, nil, fmt.Errorf("network %s cannot be cut after %s: %s needs an earlier value too; cut after %s", n.Name, last, l.Name, l.Name)
 			}
 			inputs[k] = j - cut - 1 // the cut itself becomes Input
 		}

@@ -8,6 +8,7 @@ package nn
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Kind names what a layer computes.
@@ -83,7 +84,11 @@ func (n *Network) Output() (Shape, error) {
 func (n *Network) Index(name string) (int, error) {
 	i := slices.IndexFunc(n.Layers, func(l Layer) bool { return l.Name == name })
 	if i < 0 {
-		return 0, fmt.Errorf("network %s has no layer %q", n.Name, name)
+		names := make([]string, len(n.Layers))
+		for i := range n.Layers {
+			names[i] = n.Layers[i].Name
+		}
+		return 0, fmt.Errorf("network %s has no layer %q; it has %s", n.Name, name, strings.Join(names, ", "))
 	}
 	return i, nil
 }

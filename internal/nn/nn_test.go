@@ -75,8 +75,14 @@ func TestSplitKeepsTheFunction(t *testing.T) {
 	if (out != Shape{1, 1, 128}) {
 		t.Errorf("tail ends in %v", out)
 	}
-	if _, _, err := net.Split("features.15.project"); err == nil {
-		t.Error("a residual that spans the cut was accepted")
+	for cut, want := range map[string]string{
+		"features.15.project": "cut after features.15.add", // a residual spans the cut
+		"features.15":         "it has features.0, features.1.depthwise, ",
+		EmbeddingLayer:        "nothing is left",
+	} {
+		if _, _, err := net.Split(cut); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("cut after %s: error %v does not say %q", cut, err, want)
+		}
 	}
 }
 

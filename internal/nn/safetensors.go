@@ -84,7 +84,7 @@ func (info *tensorInfo) decode(data []byte) (*Tensor, error) {
 	}
 	begin, end := info.Offsets[0], info.Offsets[1]
 	if begin < 0 || end < begin || end > int64(len(data)) {
-		return nil, fmt.Errorf("bytes %d to %d are not in the file", begin, end)
+		return nil, fmt.Errorf("bytes %d to %d are not in the file: it is cut short", begin, end)
 	}
 	count := int64(1)
 	for _, d := range info.Shape {

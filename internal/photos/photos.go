@@ -31,6 +31,9 @@ var ErrEmpty = errors.New("no JPEG or PNG pictures")
 // symbolic links are followed, but not in circles. A folder without pictures is an error.
 func List(root string) ([]Photo, error) {
 	info, err := os.Stat(root)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("list photos: there is no folder %s (%w)", root, os.ErrNotExist)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list photos: %w", err)
 	}
@@ -156,7 +159,7 @@ feed:
 		}
 	}
 	if stopped != nil {
-		return skipped, fmt.Errorf("load photos: %w", stopped)
+		return skipped, fmt.Errorf("load photos: stopped before all were read: %w", stopped)
 	}
 	if len(skipped) > 0 && len(skipped) == len(photos) {
 		return skipped, fmt.Errorf("load photos: none of %d could be read, the first because: %w", len(photos), skipped[0].Err)

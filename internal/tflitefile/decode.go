@@ -23,7 +23,10 @@ func Decode(data []byte) (m *Model, err error) {
 		// The flatbuffers reader checks no bounds of its own: an offset that leads out of the file makes Go's slices
 		// panic inside it. This is the edge where that becomes an error.
 		if r := recover(); r != nil {
-			m, err = nil, fmt.Errorf("%w: damaged: %v", ErrNotTFLite, r)
+			m, err = nil, fmt.Errorf("%w: damaged or cut short", ErrNotTFLite)
+			if reason, ours := r.(string); ours {
+				err = fmt.Errorf("%w: %s", err, reason)
+			}
 		}
 	}()
 	d := decoder{budget: len(data)}

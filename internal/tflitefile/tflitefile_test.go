@@ -158,8 +158,13 @@ func TestDecodeRefuses(t *testing.T) {
 		"header only": file[:8],
 		"half a file": file[:len(file)/2],
 	} {
-		if m, err := Decode(data); !errors.Is(err, ErrNotTFLite) {
+		m, err := Decode(data)
+		if !errors.Is(err, ErrNotTFLite) {
 			t.Errorf("%s: model %v, error %v, want ErrNotTFLite", name, m, err)
+			continue
+		}
+		if strings.Contains(err.Error(), "runtime error") {
+			t.Errorf("%s: error %q speaks of Go's slices", name, err)
 		}
 	}
 }
