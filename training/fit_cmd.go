@@ -59,8 +59,11 @@ func fitCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "best: recall@1 %.4f, mAP %.4f at step %d; %d photos, %.0f s\n",
-		result.Best.RecallAt1, result.Best.MAP, result.Best.Step, result.Photos, result.Seconds)
+	fmt.Fprintf(stdout, "best: recall@1 %.4f, mAP %.4f at step %d; %d photos", result.Best.RecallAt1, result.Best.MAP, result.Best.Step, result.Photos)
+	if result.Skipped > 0 {
+		fmt.Fprintf(stdout, ", %d unreadable", result.Skipped)
+	}
+	fmt.Fprintf(stdout, ", %.0f s\n", result.Seconds)
 	if *summary == "" {
 		return nil
 	}
