@@ -43,8 +43,11 @@ fi
 
 say "the demo, on Mosquitto"
 make --no-print-directory build
-port=18830
-mosquitto -p "$port" >build/mosquitto.log 2>&1 &
-broker=$!
 trap 'kill "$broker"' EXIT
-make --no-print-directory demo BROKER=127.0.0.1:$port
+for port in {18830..18849}; do # the first that is free
+  mosquitto -p "$port" >build/mosquitto.log 2>&1 &
+  broker=$!
+  sleep 0.5
+  if kill -0 "$broker" 2>/dev/null; then break; fi
+done
+make --no-print-directory demo BROKER="127.0.0.1:$port"
