@@ -65,7 +65,7 @@ func TestEnqueueEqualsPlainQueue(t *testing.T) {
 				}
 				queue = append(queue, batch...)
 				queue = queue[max(0, len(queue)-c.size):]
-				out := exec.MustExec(state[0], state[1], state[2], state[3],
+				out := exec.MustCall(state[0], state[1], state[2], state[3],
 					tensors.FromFlatDataAndDimensions(emb, c.batch, 2), tensors.FromFlatDataAndDimensions(labels, c.batch))
 				state = out[:4]
 
@@ -173,7 +173,7 @@ func TestContrastiveEqualsPlainLossAndItsGradient(t *testing.T) {
 			loss := c.Loss(in[0], in[1], in[2], in[3], in[4])
 			return append([]*graph.Node{loss}, graph.Gradient(loss, in[0])...)
 		})
-		out := exec.MustExec(flat(anchors), la, flat(references), lr, tensors.FromFlatDataAndDimensions(allow, batch, refs))
+		out := exec.MustCall(flat(anchors), la, flat(references), lr, tensors.FromFlatDataAndDimensions(allow, batch, refs))
 		plain := func() float64 {
 			return plainLoss(c, anchors, references, la, lr, func(i, j int) bool { return allow[i*refs+j] })
 		}
@@ -213,8 +213,8 @@ func TestNoGradientIntoTheMemory(t *testing.T) {
 		return append(graph.Gradient(through, in[4]), append(graph.Gradient(constant, in[4]), after.Embeddings)...)
 	})
 	empty := []any{tensors.FromFlatDataAndDimensions(make([]float32, size*dim), size, dim), make([]int32, size), int32(0), int32(0), rows, labels}
-	out := exec.MustExec(append(empty, make2D(size, dim))...)
-	out = exec.MustExec(append(empty, out[2])...)
+	out := exec.MustCall(append(empty, make2D(size, dim))...)
+	out = exec.MustCall(append(empty, out[2])...)
 	if diff := cmp.Diff(floats(out[1]), floats(out[0])); diff != "" {
 		t.Error("gradient flows through the memory:", diff)
 	}
