@@ -8,6 +8,7 @@ import (
 	"image/jpeg"
 	"io"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"xbmedge/internal/testdata"
@@ -26,7 +27,7 @@ func TestNextJPEG(t *testing.T) {
 	one := grey(t)
 	thumbnail := append([]byte{0xFF, 0xD8, 0xFF, 0xE1, 0, byte(2 + len(one)%256)}, one...) // APP1 that holds a whole JPEG
 	thumbnail[4] = byte((2 + len(one)) >> 8)
-	withThumbnail := append(thumbnail, one[2:]...)
+	withThumbnail := slices.Concat(thumbnail, one[2:])
 	r := bufio.NewReader(bytes.NewReader(bytes.Join([][]byte{one, withThumbnail, one}, nil)))
 	for i, want := range [][]byte{one, withThumbnail, one} {
 		var got bytes.Buffer
@@ -41,7 +42,7 @@ func TestNextJPEG(t *testing.T) {
 		t.Errorf("at the end: %v", err)
 	}
 	for n := 1; n < len(one); n++ {
-		if err := nextJPEG(bufio.NewReader(bytes.NewReader(one[:n])), new(bytes.Buffer)); err == nil || err == io.EOF {
+		if err := nextJPEG(bufio.NewReader(bytes.NewReader(one[:n])), new(bytes.Buffer)); err == nil || errors.Is(err, io.EOF) {
 			t.Fatalf("first %d bytes: %v", n, err)
 		}
 	}

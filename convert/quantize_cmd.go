@@ -176,8 +176,8 @@ func (c *conversion) list() (gallery, queries, calib []photos.Photo, err error) 
 // sample draws the calibration photos and brings them to the network's input size. Photos that cannot be read are
 // reported and left out.
 func (c *conversion) sample(ctx context.Context, all []photos.Photo, input nn.Shape) ([]vision.Frame, error) {
-	rng := rand.New(rand.NewPCG(c.seed, 0)) //nolint:gosec // a repeatable draw, not a secret
-	all = slices.Clone(all)                 // it may be the gallery as well
+	rng := rand.New(rand.NewPCG(c.seed, 0))
+	all = slices.Clone(all) // it may be the gallery as well
 	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	drawn := all[:min(c.samples, len(all))]
 	prepare := vision.NewPreprocessor(input.W, input.H)

@@ -34,8 +34,8 @@ go test -v ./... >build/test.log || {
   echo "the whole output is in build/test.log"
   exit 1
 }
-grep -A2 -E '^\s*--- SKIP' build/test.log || true # with the reasons
 grep -E '^(ok|FAIL)' build/test.log
+awk '/\.go:[0-9]+: / { reason = $0; sub(/^.*\.go:[0-9]+: /, "", reason) } /--- SKIP/ { print "skipped " $3 ": " reason }' build/test.log
 
 if command -v shellcheck >/dev/null; then
   say "shellcheck"

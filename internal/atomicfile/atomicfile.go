@@ -120,7 +120,7 @@ func WriteJSON(path string, perm os.FileMode, v any) error {
 
 // syncFolder makes the rename itself durable: without it a power cut can bring the old directory entry back.
 func syncFolder(path string) error {
-	folder, err := os.Open(path) //nolint:gosec // the folder of the file the caller asked for
+	folder, err := os.Open(path)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (x *Index) Write(path string) error { return atomicfile.WriteJSON(path, 0o6
 
 // ReadIndex reads what Write wrote.
 func ReadIndex(path string) (*Index, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the caller chooses the file
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read clip index: %w", err)
 	}

@@ -36,7 +36,7 @@ func FromPhotos(ctx context.Context, path string, list []photos.Photo, o PhotoOp
 	if o.Frames < 1 {
 		return nil, nil, fmt.Errorf("a photo shown for %d frames: take at least 1", o.Frames)
 	}
-	rng := rand.New(rand.NewPCG(o.Seed, 1)) //nolint:gosec // has to repeat, not to be secret
+	rng := rand.New(rand.NewPCG(o.Seed, 1))
 	chosen := choose(list, o.PerClass, rng)
 	index := &Index{Schema: 1, Width: photoSide, Height: photoSide, FPS: photoFPS}
 	var skipped []photos.Skipped

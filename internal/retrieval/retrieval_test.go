@@ -116,7 +116,7 @@ func random(rng *rand.Rand, n, dim, classes int) (Embeddings, []int) {
 		for j := range dim {
 			e.Data[i*dim+j] = float32(rng.IntN(3) - 1)
 		}
-		e.Data[i*dim+labels[i]%dim] += 1
+		e.Data[i*dim+labels[i]%dim]++
 	}
 	return e, labels
 }

@@ -165,7 +165,7 @@ func describe(t *tf.Tensor, file *tflitefile.Tensor) (tensor, error) {
 	if len(file.Shape) > 0 && !slices.Equal(out.Shape, file.Shape) {
 		return tensor{}, fmt.Errorf("the library sees shape %v, the file says %v", out.Shape, file.Shape)
 	}
-	if want, have := out.Len()*out.Type.Size(), int(t.ByteSize()); want != have { //nolint:gosec // sizes are bounded by Decode
+	if want, have := out.Len()*out.Type.Size(), int(t.ByteSize()); want != have {
 		return tensor{}, fmt.Errorf("%v of shape %v needs %d bytes, has %d", out.Type, out.Shape, want, have)
 	}
 	if q := file.Quant; q != nil && len(q.Scale) == 1 && q.Scale[0] != out.Scale {
@@ -258,7 +258,7 @@ func view[T int8 | uint8 | float32](i *Interpreter, tensors []tensor, k int, wan
 	if data == nil {
 		return nil, fmt.Errorf("tensor %q has no memory", t.Name)
 	}
-	return unsafe.Slice((*T)(data), t.Len()), nil
+	return unsafe.Slice((*T)(data), t.Len()), nil //nolint:gosec // the size was checked when the model was opened
 }
 
 // Invoke runs the model on what its inputs hold; afterwards its outputs hold the result.

@@ -53,7 +53,7 @@ func newXNNPack(threads int) (*xnnpack, error) {
 		return nil, fmt.Errorf("the TensorFlow Lite library is version %s, the XNNPACK header it was built with is for %s0: "+
 			"put the library's own xnnpack_delegate.h into its include folder and build again", Version(), header)
 	}
-	d := C.create_xnnpack(C.int32_t(threads)) //nolint:gosec // Open bounds the threads
+	d := C.create_xnnpack(C.int32_t(threads))
 	if d == nil {
 		return nil, errors.New("XNNPACK could not be started")
 	}

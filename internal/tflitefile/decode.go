@@ -50,14 +50,14 @@ func (d *decoder) spend(n int) {
 
 // field returns the position of a table's field, or 0 where the table leaves it out.
 func field(t *flatbuffers.Table, slot int) flatbuffers.UOffsetT {
-	o := t.Offset(flatbuffers.VOffsetT(4 + 2*slot)) //nolint:gosec // slots are small constants
+	o := t.Offset(flatbuffers.VOffsetT(4 + 2*slot))
 	if o == 0 {
 		return 0
 	}
 	return t.Pos + flatbuffers.UOffsetT(o)
 }
 
-func vtable(slot int) flatbuffers.VOffsetT { return flatbuffers.VOffsetT(4 + 2*slot) } //nolint:gosec // small constants
+func vtable(slot int) flatbuffers.VOffsetT { return flatbuffers.VOffsetT(4 + 2*slot) }
 
 // vector returns the start and length of a vector whose elements have the given size in bytes.
 func (d *decoder) vector(t *flatbuffers.Table, slot, size int) (start flatbuffers.UOffsetT, n int) {
@@ -66,7 +66,7 @@ func (d *decoder) vector(t *flatbuffers.Table, slot, size int) (start flatbuffer
 	}
 	o := flatbuffers.UOffsetT(t.Offset(vtable(slot)))
 	start, n = t.Vector(o), t.VectorLen(o)
-	if n < 0 || uint64(start)+uint64(n)*uint64(size) > uint64(len(t.Bytes)) { //nolint:gosec // both are not negative
+	if n < 0 || uint64(start)+uint64(n)*uint64(size) > uint64(len(t.Bytes)) {
 		panic("a list runs out of the file")
 	}
 	return start, n
@@ -77,7 +77,7 @@ func (d *decoder) tables(t *flatbuffers.Table, slot int) []flatbuffers.Table {
 	d.spend(n)
 	out := make([]flatbuffers.Table, n)
 	for i := range out {
-		at := start + flatbuffers.UOffsetT(i*flatbuffers.SizeUOffsetT) //nolint:gosec // vector has checked the end
+		at := start + flatbuffers.UOffsetT(i*flatbuffers.SizeUOffsetT)
 		out[i] = flatbuffers.Table{Bytes: t.Bytes, Pos: t.Indirect(at)}
 	}
 	return out
@@ -91,7 +91,7 @@ func (d *decoder) ints(t *flatbuffers.Table, slot int) []int {
 	}
 	out := make([]int, n)
 	for i := range out {
-		out[i] = int(t.GetInt32(start + flatbuffers.UOffsetT(i*flatbuffers.SizeInt32))) //nolint:gosec // checked
+		out[i] = int(t.GetInt32(start + flatbuffers.UOffsetT(i*flatbuffers.SizeInt32)))
 	}
 	return out
 }
@@ -161,12 +161,12 @@ func (d *decoder) tensor(t *flatbuffers.Table) Tensor {
 	d.spend(n)
 	out.Quant = &Quantization{Scale: make([]float32, n), Axis: int(q.GetInt32Slot(vtable(6), 0))}
 	for i := range n {
-		out.Quant.Scale[i] = q.GetFloat32(start + flatbuffers.UOffsetT(i*flatbuffers.SizeFloat32)) //nolint:gosec // checked
+		out.Quant.Scale[i] = q.GetFloat32(start + flatbuffers.UOffsetT(i*flatbuffers.SizeFloat32))
 	}
 	start, n = d.vector(&q, 3, flatbuffers.SizeInt64)
 	d.spend(n)
 	for i := range n {
-		zero := q.GetInt64(start + flatbuffers.UOffsetT(i*flatbuffers.SizeInt64)) //nolint:gosec // checked
+		zero := q.GetInt64(start + flatbuffers.UOffsetT(i*flatbuffers.SizeInt64))
 		out.Quant.ZeroPoint = append(out.Quant.ZeroPoint, zero)
 	}
 	return out

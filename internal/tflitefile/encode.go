@@ -145,7 +145,7 @@ func (e *encoder) tensor(t *Tensor) flatbuffers.UOffsetT {
 	e.b.StartObject(8)
 	e.b.PrependUOffsetTSlot(0, shape, 0)
 	e.b.PrependInt8Slot(1, int8(t.Type), 0)
-	e.b.PrependUint32Slot(2, uint32(t.Buffer), 0) //nolint:gosec // Validate has bounded it
+	e.b.PrependUint32Slot(2, uint32(t.Buffer), 0)
 	e.b.PrependUOffsetTSlot(3, name, 0)
 	e.b.PrependUOffsetTSlot(4, quant, 0)
 	return e.b.EndObject()
@@ -165,7 +165,7 @@ func (e *encoder) quantization(q *Quantization) flatbuffers.UOffsetT {
 	e.b.StartObject(7)
 	e.b.PrependUOffsetTSlot(2, scale, 0)
 	e.b.PrependUOffsetTSlot(3, zero, 0)
-	e.b.PrependInt32Slot(6, int32(q.Axis), 0) //nolint:gosec // Validate has bounded it
+	e.b.PrependInt32Slot(6, int32(q.Axis), 0)
 	return e.b.EndObject()
 }
 
@@ -176,9 +176,9 @@ func (e *encoder) opcode(c opcode) flatbuffers.UOffsetT {
 	}
 	e.b.StartObject(4)
 	// Readers take the larger of the two codes: the first is all that runtimes before 2.4 know.
-	e.b.PrependInt8Slot(0, int8(min(c.op, maxDeprecated)), 0) //nolint:gosec // bounded by min
+	e.b.PrependInt8Slot(0, int8(min(c.op, maxDeprecated)), 0)
 	e.b.PrependUOffsetTSlot(1, custom, 0)
-	e.b.PrependInt32Slot(2, int32(c.version), 1) //nolint:gosec // single digits
+	e.b.PrependInt32Slot(2, int32(c.version), 1)
 	e.b.PrependInt32Slot(3, int32(c.op), 0)
 	return e.b.EndObject()
 }
@@ -190,7 +190,7 @@ func (e *encoder) operator(o *Operator, code int) (flatbuffers.UOffsetT, error) 
 	}
 	inputs, outputs := e.ints(o.Inputs), e.ints(o.Outputs)
 	e.b.StartObject(5)
-	e.b.PrependUint32Slot(0, uint32(code), 0) //nolint:gosec // an index
+	e.b.PrependUint32Slot(0, uint32(code), 0)
 	e.b.PrependUOffsetTSlot(1, inputs, 0)
 	e.b.PrependUOffsetTSlot(2, outputs, 0)
 	e.b.PrependUint8Slot(3, kind, 0)
@@ -204,15 +204,15 @@ func (e *encoder) options(o *Operator) (kind byte, table flatbuffers.UOffsetT, e
 	switch o.Op {
 	case Conv2D:
 		b.StartObject(6)
-		b.PrependInt32Slot(1, int32(opt.StrideW), 0) //nolint:gosec // small
-		b.PrependInt32Slot(2, int32(opt.StrideH), 0) //nolint:gosec // small
+		b.PrependInt32Slot(1, int32(opt.StrideW), 0)
+		b.PrependInt32Slot(2, int32(opt.StrideH), 0)
 		b.PrependInt8Slot(3, activation, 0)
 		return conv2DOptions, b.EndObject(), nil
 	case DepthwiseConv2D:
 		b.StartObject(7)
-		b.PrependInt32Slot(1, int32(opt.StrideW), 0)         //nolint:gosec // small
-		b.PrependInt32Slot(2, int32(opt.StrideH), 0)         //nolint:gosec // small
-		b.PrependInt32Slot(3, int32(opt.DepthMultiplier), 0) //nolint:gosec // small
+		b.PrependInt32Slot(1, int32(opt.StrideW), 0)
+		b.PrependInt32Slot(2, int32(opt.StrideH), 0)
+		b.PrependInt32Slot(3, int32(opt.DepthMultiplier), 0)
 		b.PrependInt8Slot(4, activation, 0)
 		return depthwiseConv2DOptions, b.EndObject(), nil
 	case FullyConnected:
@@ -240,7 +240,7 @@ func (e *encoder) options(o *Operator) (kind byte, table flatbuffers.UOffsetT, e
 func (e *encoder) ints(values []int) flatbuffers.UOffsetT {
 	e.b.StartVector(4, len(values), 4)
 	for i := len(values) - 1; i >= 0; i-- {
-		e.b.PrependInt32(int32(values[i])) //nolint:gosec // Validate has bounded indices and shapes
+		e.b.PrependInt32(int32(values[i]))
 	}
 	return e.b.EndVector(len(values))
 }

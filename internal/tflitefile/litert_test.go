@@ -2,6 +2,7 @@ package tflitefile
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"os/exec"
@@ -43,7 +44,8 @@ func runLiteRT(t *testing.T, model, input []byte) liteRT {
 	cmd := exec.Command(python, "testdata/litert.py", filepath.Join(dir, "model.tflite"), filepath.Join(dir, "input.bin"))
 	out, err := cmd.Output()
 	if err != nil {
-		if e, ok := err.(*exec.ExitError); ok {
+		e := &exec.ExitError{}
+		if errors.As(err, &e) {
 			t.Fatalf("LiteRT: %v\n%s", err, e.Stderr)
 		}
 		t.Fatal(err)
@@ -128,9 +130,9 @@ func TestLiteRTReadsInt8Network(t *testing.T) {
 		t.Fatalf("%d outputs, want %d", len(got.Outputs[0]), len(want))
 	}
 	for i, v := range got.Outputs[0] {
-		real := v + 100                 // the output's zero point is −100
-		if math.Abs(real-want[i]) > 8 { // two steps of the coarsest tensor
-			t.Errorf("output %d = %g, want %g within 8", i, real, want[i])
+		value := v + 100                 // the output's zero point is −100
+		if math.Abs(value-want[i]) > 8 { // two steps of the coarsest tensor
+			t.Errorf("output %d = %g, want %g within 8", i, value, want[i])
 		}
 	}
 }

@@ -251,7 +251,7 @@ func Float32s(values []float32) []byte {
 func Int32s(values []int32) []byte {
 	out := make([]byte, 0, 4*len(values))
 	for _, v := range values {
-		out = binary.LittleEndian.AppendUint32(out, uint32(v)) //nolint:gosec // the bits are kept
+		out = binary.LittleEndian.AppendUint32(out, uint32(v))
 	}
 	return out
 }

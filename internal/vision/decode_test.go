@@ -67,7 +67,7 @@ func withOrientation(file []byte, orientation uint16, order binary.AppendByteOrd
 	tiff = order.AppendUint32(order.AppendUint16(order.AppendUint16(tiff, 0x0112), 3), 1)
 	tiff = append(order.AppendUint16(tiff, orientation), 0, 0, 0, 0, 0, 0)
 	segment := append([]byte("Exif\x00\x00"), tiff...)
-	out := append([]byte{0xff, 0xd8, 0xff, 0xe1}, binary.BigEndian.AppendUint16(nil, uint16(len(segment)+2))...) //nolint:gosec // short
+	out := append([]byte{0xff, 0xd8, 0xff, 0xe1}, binary.BigEndian.AppendUint16(nil, uint16(len(segment)+2))...)
 	return append(append(out, segment...), file[2:]...)
 }
 

@@ -55,7 +55,7 @@ func Int8(dst []int8, f Frame) error {
 		return err
 	}
 	for i, p := range f.Pix {
-		dst[i] = int8(p ^ 0x80) //nolint:gosec // flipping the top bit is the subtraction; the wrap is meant
+		dst[i] = int8(p ^ 0x80)
 	}
 	return nil
 }

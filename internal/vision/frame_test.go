@@ -71,7 +71,7 @@ func TestFromImage(t *testing.T) {
 			rgba.Set(x, y, c)
 			nrgba.Set(x, y, c)
 			deep.Set(x, y, c)
-			palette.SetColorIndex(x, y, uint8((x+y)%2)) //nolint:gosec // 0 or 1
+			palette.SetColorIndex(x, y, uint8((x+y)%2))
 		}
 	}
 	images["gray"], images["rgba"], images["nrgba"], images["rgba64"], images["palette"] = gray, rgba, nrgba, deep, palette
@@ -83,7 +83,7 @@ func TestFromImage(t *testing.T) {
 		i := 0
 		for y := m.Bounds().Min.Y; y < m.Bounds().Max.Y; y++ {
 			for x := m.Bounds().Min.X; x < m.Bounds().Max.X; x++ {
-				c := color.RGBAModel.Convert(m.At(x, y)).(color.RGBA) //nolint:errcheck,forcetypeassert // the model's own type
+				c := color.RGBAModel.Convert(m.At(x, y)).(color.RGBA)
 				want.Pix[i], want.Pix[i+1], want.Pix[i+2] = c.R, c.G, c.B
 				i += 3
 			}

@@ -118,7 +118,7 @@ func summarise(index *clip.Index, dir, data string) (*Summary, error) {
 		Events int `json:"events"`
 	}
 	for name, v := range map[string]any{"fit.json": &fit, "convert.json": &convert, "agent.json": &agent, "listen.json": &listen} {
-		text, err := os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // the demo's own files
+		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return nil, err
 		}
@@ -147,7 +147,7 @@ func summarise(index *clip.Index, dir, data string) (*Summary, error) {
 
 // readLabels returns what the agent called each frame of the clip.
 func readLabels(path string, frames int) ([]string, error) {
-	file, err := os.Open(path) //nolint:gosec // the demo's own file
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}

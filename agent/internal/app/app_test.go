@@ -317,7 +317,7 @@ func TestKilledAgentIsOffline(t *testing.T) {
 	}
 	broker := brokertest.Start(t, "127.0.0.1:0")
 	wait := listenTo(t, broker.URL())
-	agent := exec.Command(os.Args[0], "-test.run=^TestKilledAgentIsOffline$") //nolint:gosec // this test itself
+	agent := exec.Command(os.Args[0], "-test.run=^TestKilledAgentIsOffline$")
 	agent.Env = append(os.Environ(), "XBM_TEST_KILLED_AGENT="+broker.URL(), "XBM_TEST_DIR="+t.TempDir())
 	if err := agent.Start(); err != nil {
 		t.Fatal(err)

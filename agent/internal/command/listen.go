@@ -96,7 +96,7 @@ func (l *listener) handle(m mqtt.Message) bool {
 		return false
 	}
 	gone := !m.Retained && string(m.Payload) == "offline" && strings.Count(m.Topic, "/") == 2 && strings.HasSuffix(m.Topic, "/status")
-	return !(l.untilOffline && gone)
+	return !l.untilOffline || !gone
 }
 
 func (l *listener) count(m *mqtt.Match) {

@@ -62,8 +62,12 @@ func (c Config) withDefaults() Config {
 		value    *time.Duration
 		fallback time.Duration
 	}{
-		{&c.KeepAlive, 30 * time.Second}, {&c.ConnectTimeout, 5 * time.Second}, {&c.WriteTimeout, 5 * time.Second},
-		{&c.AckTimeout, 20 * time.Second}, {&c.BackoffMin, 500 * time.Millisecond}, {&c.BackoffMax, 30 * time.Second},
+		{&c.KeepAlive, 30 * time.Second},
+		{&c.ConnectTimeout, 5 * time.Second},
+		{&c.WriteTimeout, 5 * time.Second},
+		{&c.AckTimeout, 20 * time.Second},
+		{&c.BackoffMin, 500 * time.Millisecond},
+		{&c.BackoffMax, 30 * time.Second},
 		{&c.DrainTimeout, 5 * time.Second},
 	} {
 		if *d.value <= 0 {
@@ -195,10 +199,7 @@ func (c *Client) Run(ctx context.Context) error {
 
 	complaint := &complaint{log: c.log, every: sayEvery}
 	backoff := c.cfg.BackoffMin
-	for {
-		if ctx.Err() != nil && (hard.Err() != nil || c.outbox.Len() == 0) {
-			break
-		}
+	for ctx.Err() == nil || hard.Err() == nil && c.outbox.Len() > 0 {
 		conn, err := c.connect()
 		if err == nil {
 			complaint.over("connected to the broker")
@@ -268,14 +269,14 @@ type complaint struct {
 
 func (c *complaint) say(text string, err error) {
 	if !c.last.IsZero() && time.Since(c.last) < c.every {
-		c.log.Debug(text, "error", err)
+		c.log.Debug(text, "error", err) //nolint:sloglint // the texts are constants of the callers
 		return
 	}
 	c.last = time.Now()
-	c.log.Warn(text, "error", err)
+	c.log.Warn(text, "error", err) //nolint:sloglint // as above
 }
 
 func (c *complaint) over(text string) {
 	c.last = time.Time{}
-	c.log.Info(text)
+	c.log.Info(text) //nolint:sloglint // as above
 }

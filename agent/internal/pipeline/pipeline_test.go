@@ -109,7 +109,7 @@ func TestLiveTakesTheNewest(t *testing.T) {
 	busy, release := make(chan struct{}), make(chan struct{})
 	var processed []int
 	p := &fakePublisher{}
-	d := deps(nil, func(n int) gallery.Decision { return stranger(0) }, p)
+	d := deps(nil, func(int) gallery.Decision { return stranger(0) }, p)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	d.Embedder = &fakeEmbedder{before: func(n int) {

@@ -187,7 +187,8 @@ func (t *tracker) follow(frame *Event) {
 // adopt makes a frame the present track's best.
 func (t *tracker) adopt(frame *Event) {
 	c := t.current
-	id, frames, topK := c.ID, c.Frames, append(c.TopK[:0], frame.TopK...)
+	id, frames, topK := c.ID, c.Frames, c.TopK[:0]
+	topK = append(topK, frame.TopK...)
 	c.Event = *frame
 	c.ID, c.Frames, c.TopK = id, frames, topK
 }

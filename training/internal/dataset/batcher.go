@@ -49,7 +49,7 @@ func (b *Batcher) Fill(step uint64, indices []int, dst []float32) error {
 	for w, augmenter := range b.augmenters {
 		group.Go(func() {
 			for place := w; place < len(indices); place += len(b.augmenters) {
-				rng := Rand(b.seed, step, uint64(place)) //nolint:gosec // not negative
+				rng := Rand(b.seed, step, uint64(place))
 				out := &b.results[w]
 				err := augmenter.Apply(rng, b.frames[indices[place]], out)
 				if err == nil {
@@ -70,5 +70,5 @@ func (b *Batcher) Fill(step uint64, indices []int, dst []float32) error {
 func Rand(seed, step, place uint64) *rand.Rand {
 	// One draw spreads seed and step over all bits; nearby seeds would otherwise give nearby states.
 	mixed := rand.NewPCG(seed, step).Uint64()
-	return rand.New(rand.NewPCG(mixed, place)) //nolint:gosec // has to repeat, not to be secret
+	return rand.New(rand.NewPCG(mixed, place))
 }

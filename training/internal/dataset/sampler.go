@@ -35,7 +35,7 @@ func NewPKSampler(labels []int, p, k int, seed uint64) (*PKSampler, error) {
 		return nil, fmt.Errorf("sampler: batches of %d classes × %d photos; both must be at least 2", p, k)
 	}
 	s := &PKSampler{p: p, k: k, photos: len(labels), source: rand.NewPCG(seed, 0x706b)}
-	s.rng = rand.New(s.source) //nolint:gosec // has to repeat, not to be secret
+	s.rng = rand.New(s.source)
 	for i, label := range labels {
 		if label < 0 || label >= len(labels) {
 			return nil, fmt.Errorf("sampler: label %d of photo %d is not in 0…%d", label, i, len(labels)-1)

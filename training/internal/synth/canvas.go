@@ -112,7 +112,7 @@ func smoothstep(t float64) float64 { return t * t * (3 - 2*t) }
 
 // hash maps a lattice point to −1…1 (the finaliser of SplitMix64).
 func hash(x, y int64, seed uint64) float64 {
-	h := seed ^ uint64(x)*0x9e3779b97f4a7c15 ^ uint64(y)*0xc2b2ae3d27d4eb4f //nolint:gosec // bits, not numbers
+	h := seed ^ uint64(x)*0x9e3779b97f4a7c15 ^ uint64(y)*0xc2b2ae3d27d4eb4f
 	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
 	h = (h ^ h>>27) * 0x94d049bb133111eb
 	h ^= h >> 31

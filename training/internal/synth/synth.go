@@ -177,7 +177,7 @@ const (
 
 func (g *generator) random(purpose uint64, item, view int) *rand.Rand {
 	mixed := rand.NewPCG(g.Seed, purpose).Uint64()
-	return rand.New(rand.NewPCG(mixed, uint64(item)<<32|uint64(view))) //nolint:gosec // has to repeat; both are small
+	return rand.New(rand.NewPCG(mixed, uint64(item)<<32|uint64(view)))
 }
 
 func newGenerator(ctx context.Context, o Options, dir string) (*generator, error) {

@@ -93,7 +93,7 @@ func newViews(ctx context.Context, frames []vision.Frame, m *parts, cfg *Config,
 			}
 			defer augmenters.Put(augmenter)
 			var out vision.Frame
-			rng := dataset.Rand(cfg.Seed^seedViews, uint64(round), uint64(i)) //nolint:gosec // not negative
+			rng := dataset.Rand(cfg.Seed^seedViews, uint64(round), uint64(i))
 			if err := augmenter.Apply(rng, frames[i], &out); err != nil {
 				return err
 			}
@@ -114,7 +114,7 @@ func (v *views) Fill(step uint64, indices []int, dst []float32) error {
 	for place, i := range indices {
 		round := 0
 		if v.varied > 0 {
-			round = 1 + dataset.Rand(v.seed, step, uint64(place)).IntN(v.varied) //nolint:gosec // not negative
+			round = 1 + dataset.Rand(v.seed, step, uint64(place)).IntN(v.varied)
 		}
 		copy(dst[place*v.size:(place+1)*v.size], v.values[(round*v.photos+i)*v.size:])
 	}

@@ -124,7 +124,9 @@ func (l *learner) memoryLoss(g *graph.Graph, embeddings, labels *graph.Node) *gr
 func (l *learner) step(x []float32, labels []int32, rate float64) (loss float64, err error) {
 	in := l.net.Input
 	err = engine.Try(func() {
-		l.rate.MustSetValue(tensors.FromScalar(float32(rate)))
+		if err := l.rate.SetValue(tensors.FromScalar(float32(rate))); err != nil {
+			panic(err)
+		}
 		out := l.exec.MustCall(tensors.FromFlatDataAndDimensions(x, len(labels), in.H, in.W, in.C), labels)
 		loss = float64(tensors.ToScalar[float32](out[0]))
 		out[0].MustFinalizeAll()
@@ -232,7 +234,9 @@ func (l *learner) restore(s nn.Weights) error {
 				panic(fmt.Errorf("the checkpoint's %s is %s, this configuration needs %s: resume with the run's own configuration",
 					name, value.Shape(), v.Shape()))
 			}
-			v.MustSetValue(value)
+			if err := v.SetValue(value); err != nil {
+				panic(err)
+			}
 		}
 	})
 }

@@ -33,7 +33,7 @@ func BenchmarkStep(b *testing.B) {
 			}
 			labels := make([]int32, batch)
 			for i := range labels {
-				labels[i] = int32(i / 4) //nolint:gosec // below 16
+				labels[i] = int32(i / 4)
 			}
 			if _, err := l.step(x, labels, 1e-3); err != nil {
 				b.Fatal(err)

@@ -39,9 +39,9 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 		indices := f.sampler.Next()
 		for place, k := range indices {
 			indices[place] = f.learned[k]
-			labels[place] = int32(f.labels[f.learned[k]]) //nolint:gosec // far fewer classes than 2³¹
+			labels[place] = int32(f.labels[f.learned[k]])
 		}
-		if err := f.inputs.Fill(uint64(f.at.Step), indices, x); err != nil { //nolint:gosec // not negative
+		if err := f.inputs.Fill(uint64(f.at.Step), indices, x); err != nil {
 			return nil, err
 		}
 		loss, err := f.learner.step(x, labels, f.cfg.Optimizer.rate(f.at.Step, s.Steps))

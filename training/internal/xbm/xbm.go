@@ -32,7 +32,7 @@ func (m Memory) Enqueue(embeddings, labels *node) (after Memory, slots *node) {
 	if batch > size {
 		panic(fmt.Errorf("xbm: a memory of %d entries is smaller than the batch of %d", size, batch))
 	}
-	limit := graph.Const(g, int32(size)) //nolint:gosec // a memory has far fewer than 2³¹ entries
+	limit := graph.Const(g, int32(size))
 	slots = graph.Mod(graph.Add(iota32(g, batch), m.Head), limit)
 	rows := graph.InsertAxes(slots, -1)
 	after = Memory{

@@ -108,8 +108,7 @@ func (c *Cable) accept() {
 
 // pass copies bytes until either end closes. Answers are swallowed while the cable is mute.
 func (c *Cable) pass(to, from net.Conn, answers bool) {
-	defer to.Close()
-	defer from.Close()
+	defer func() { _, _ = to.Close(), from.Close() }() // whichever end was first
 	buf := make([]byte, 4096)
 	for {
 		n, err := from.Read(buf)
