@@ -36,6 +36,9 @@ func Execute(ctx context.Context, name string, run Func, args []string, stdout, 
 	case errors.Is(err, ErrUsage):
 		fmt.Fprintf(stderr, "%s: %v: see `%s --help`\n", name, err, name)
 		return 2
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintf(stderr, "%s: interrupted\n", name)
+		return 1
 	default:
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return 1

@@ -119,3 +119,15 @@ func TestVersion(t *testing.T) {
 		t.Error("no version")
 	}
 }
+
+func TestInterruptedIsSaidPlainly(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stderr bytes.Buffer
+	code := cli.Execute(ctx, "x", func(ctx context.Context, _ []string, _, _ io.Writer) error {
+		return fmt.Errorf("embed photos: %w", ctx.Err())
+	}, nil, io.Discard, &stderr)
+	if code != 1 || stderr.String() != "x: interrupted\n" {
+		t.Errorf("exit code %d, %q; want 1 and that it was interrupted", code, stderr.String())
+	}
+}

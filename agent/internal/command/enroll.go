@@ -37,7 +37,7 @@ func enroll(ctx context.Context, args []string, stdout, stderr io.Writer) (err e
 	most := fs.Int("max", 0, "at most so many pictures of each thing, evenly taken; 0: all")
 	far := fs.Float64("far", 0.001, "share of strangers that may be taken for a known thing")
 	threshold := fs.Float64("threshold", 0, "set the threshold instead of calibrating it")
-	threads := fs.Int("threads", 2, "processor threads for the model")
+	threads := fs.Int("threads", 1, "processor threads for the model")
 	asJSON := fs.Bool("json", false, "print the outcome as JSON")
 	rest, err := cli.Parse(fs, args)
 	if err != nil {

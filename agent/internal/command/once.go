@@ -33,7 +33,7 @@ func once(_ context.Context, args []string, stdout, stderr io.Writer) (err error
 	image := fs.String("image", "", "picture (JPEG or PNG)")
 	threshold := fs.Float64("threshold", 0, "least cosine of a known thing; 0: the gallery's own")
 	topK := fs.Int("topk", 5, "how many near identities to list")
-	threads := fs.Int("threads", 2, "processor threads for the model")
+	threads := fs.Int("threads", 1, "processor threads for the model")
 	asJSON := fs.Bool("json", false, "print JSON")
 	if err := cli.ParseOnly(fs, args); err != nil {
 		return err

@@ -110,7 +110,7 @@ func Default() *Config {
 	return &Config{
 		StateDir: "/var/lib/xbm-agent",
 		Log:      Log{Level: "info", Format: "text"},
-		Model:    Model{Threads: 2},
+		Model:    Model{Threads: 1},
 		Gallery:  Gallery{TopK: 3},
 		MQTT: MQTT{
 			Broker: "tcp://localhost:1883", Base: "xbm",
