@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -124,7 +125,7 @@ func TestInterruptedIsSaidPlainly(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var stderr bytes.Buffer
-	code := cli.Execute(ctx, "x", func(ctx context.Context, _ []string, _, _ io.Writer) error {
+	code := Execute(ctx, "x", func(ctx context.Context, _ []string, _, _ io.Writer) error {
 		return fmt.Errorf("embed photos: %w", ctx.Err())
 	}, nil, io.Discard, &stderr)
 	if code != 1 || stderr.String() != "x: interrupted\n" {
