@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -31,6 +32,26 @@ func TestShippedFile(t *testing.T) {
 	}
 	if got.Node == "" {
 		t.Error("no node id")
+	}
+}
+
+// The demo's file says what differs from the defaults, and nothing else; scripts/demo.sh relies on the paths.
+func TestDemoFile(t *testing.T) {
+	got, err := config.Load(filepath.Join(testdata.Root(t), "configs", "demo.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Default()
+	want.Node, want.StateDir = "demo", "demo/out/state"
+	want.Model.Path, want.Gallery.Path = "demo/out/model.tflite", "demo/out/things.gallery"
+	want.MQTT.Drain = 30 * time.Second
+	want.Track = got.Track
+	var shelf config.Camera
+	shelf.SetDefaults()
+	shelf.Kind, shelf.Address = "file", "demo/out/clip/clip.mjpeg"
+	want.Cameras = map[string]config.Camera{"shelf": shelf}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the demo's file (-want +got):\n%s", diff)
 	}
 }
 
