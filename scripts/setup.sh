@@ -25,7 +25,7 @@ die() {
 installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
 
 packages() {
-  local wanted=(gcc g++ make pkg-config unzip libopencv-dev libjpeg-turbo-progs mosquitto mosquitto-clients) missing=() name
+  local wanted=(gcc g++ make pkg-config unzip libopencv-dev libjpeg-turbo-progs mosquitto mosquitto-clients python3-venv) missing=() name
   # node and maven only fetch; whatever version is there already will do.
   command -v npm >/dev/null || wanted+=(npm)
   command -v mvn >/dev/null || wanted+=(maven)
