@@ -12,14 +12,17 @@ const mask = "xxxxx"
 // userinfo is everything between :// and the last @ before the path: it also masks what no URL parser takes.
 var userinfo = regexp.MustCompile(`(://)[^/?#\s]*@`)
 
+// bareUserinfo is user:password@ where somebody forgot the scheme.
+var bareUserinfo = regexp.MustCompile(`^[^/?#\s]*:[^/?#\s]*@`)
+
 // secretKey matches query keys under which cameras take passwords.
 var secretKey = regexp.MustCompile(`(?i)pass|pwd|secret|token|key|auth`)
 
 // URL returns an address fit for a log: the password in user:password@ and the values of query keys that look like
-// secrets are replaced. Text that is no URL comes back with anything before an @ replaced.
+// secrets are replaced. In text that is no URL, all of user:password is replaced.
 func URL(address string) string {
 	if !strings.Contains(address, "://") {
-		return address
+		return bareUserinfo.ReplaceAllString(address, mask+"@")
 	}
 	u, err := url.Parse(address)
 	if err != nil {

@@ -15,6 +15,10 @@ func TestURL(t *testing.T) {
 		{"rtsp://admin:s3%zzcret@10.0.0.2/x", "rtsp://xxxxx@10.0.0.2/x"},
 		{"rtsp://admin:s3@cret@10.0.0.2/x", "rtsp://admin:xxxxx@10.0.0.2/x"},
 		{"tcp://localhost:1883", "tcp://localhost:1883"},
+		{"localhost:1883", "localhost:1883"},
+		{"admin:s3cret@10.0.0.2:1883", "xxxxx@10.0.0.2:1883"},
+		{"admin:s3@cret@10.0.0.2", "xxxxx@10.0.0.2"},
+		{"clips/a@b.mp4", "clips/a@b.mp4"},
 		{"/dev/video0", "/dev/video0"},
 		{"", ""},
 	} {
