@@ -16,8 +16,8 @@ import (
 	"xbmedge/internal/conf"
 )
 
-// EnvPrefix starts the names of environment variables: XBM_MQTT_BROKER sets mqtt.broker.
-const EnvPrefix = "XBM"
+// envPrefix starts the names of environment variables: XBM_MQTT_BROKER sets mqtt.broker.
+const envPrefix = "XBM"
 
 // Config is everything the agent can be told. Load returns it checked.
 type Config struct {
@@ -127,7 +127,7 @@ func Default() *Config {
 // node id and the passwords from their files. A path of "" means no file.
 func Load(path string, set ...string) (*Config, error) {
 	c := Default()
-	if err := conf.Load(path, c, EnvPrefix, set...); err != nil {
+	if err := conf.Load(path, c, envPrefix, set...); err != nil {
 		return nil, err
 	}
 	if c.Node == "" {
@@ -183,8 +183,8 @@ func (c *Config) Validate() error {
 	if c.MQTT.KeepAlive < time.Second {
 		f.Addf("mqtt.keep_alive", "%v; want 1s or more", c.MQTT.KeepAlive)
 	}
-	if c.MQTT.Drain < 0 {
-		f.Addf("mqtt.drain", "%v; want 0s or more", c.MQTT.Drain)
+	if c.MQTT.Drain <= 0 {
+		f.Addf("mqtt.drain", "%v; want more than 0s", c.MQTT.Drain)
 	}
 	check("track", c.Pipeline("").Track.Check())
 	if c.Presence.Detail < 0 {

@@ -81,6 +81,8 @@ func TestFaults(t *testing.T) {
 		{"broker scheme", minimal, []string{"mqtt.broker=http://user:s3cret@h"}, []string{"mqtt.broker", "http://user:xxxxx@h"}},
 		{"broker host", minimal, []string{"mqtt.broker=tcp://:1883"}, []string{"names no host"}},
 		{"broker port", minimal, []string{"mqtt.broker=tcp://h:99999"}, []string{"mqtt.broker"}},
+		{"drain", minimal, []string{"mqtt.drain=0s"}, []string{"mqtt.drain: 0s; want more than 0s"}},
+		{"broker without a scheme", minimal, []string{"mqtt.broker=user:s3cret@h:1883"}, []string{"mqtt.broker", "xxxxx@h:1883"}},
 		{"base", minimal, []string{"mqtt.base=a/#"}, []string{"mqtt.base"}},
 		{"node", minimal, []string{"node=a b"}, []string{`node: "a b": want 1 to 64`}},
 		{"misspelt camera key", minimal, []string{"cameras.clip.adress=x"}, []string{"did you mean cameras.clip.address?"}},
