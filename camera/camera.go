@@ -128,12 +128,6 @@ func shape(f *vision.Frame, width, height int) {
 	f.Width, f.Height, f.Pix = width, height, f.Pix[:n]
 }
 
-// copyFrame copies src into dst's buffer.
-func copyFrame(dst *vision.Frame, src vision.Frame) {
-	shape(dst, src.Width, src.Height)
-	copy(dst.Pix, src.Pix)
-}
-
 // Check reports whether such a source can be read at all: ErrNoOpenCV where the program cannot, and another error where
 // there is no such clip or folder. A camera that is not there may come later and is not looked for.
 func Check(cfg Config) error {

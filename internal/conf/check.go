@@ -94,7 +94,7 @@ func checkLeaf(value any, t reflect.Type) error {
 		_, err := parseValue(text, t)
 		return err
 	}
-	ok := false
+	var ok bool
 	switch {
 	case t.Kind() == reflect.String, t.Kind() == reflect.Bool:
 		ok = v.Kind() == t.Kind()

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"math"
 	"os"
 
@@ -70,11 +69,7 @@ func (g *Gallery) Save(path string) error {
 	if err != nil {
 		return err
 	}
-	err = atomicfile.Write(path, 0o644, func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
-	if err != nil {
+	if err := atomicfile.WriteBytes(path, 0o644, data); err != nil {
 		return fmt.Errorf("save gallery: %w", err)
 	}
 	return nil

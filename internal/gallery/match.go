@@ -40,9 +40,6 @@ func NewMatcher(g *Gallery, topK int, threshold float32) (*Matcher, error) {
 	return &Matcher{g: g, threshold: threshold, k: topK, top: make([]Candidate, 0, topK+1)}, nil
 }
 
-// Gallery returns the gallery asked.
-func (m *Matcher) Gallery() *Gallery { return m.g }
-
 // Match decides which identity an L2-normalised embedding shows: the one with the most similar enrolled embedding,
 // if that cosine reaches the threshold. It panics when the embedding has another length than the gallery's, which is a
 // mistake in the program: a gallery is checked against the model when it is loaded. It allocates nothing.

@@ -36,7 +36,8 @@ type App struct {
 	summary Summary // of a Run that has ended
 }
 
-// New builds an agent. It reads files and touches no network and no camera.
+// New builds an agent. It reads files, sets numbers aside for events in the state folder, and touches no network and no
+// camera.
 func New(cfg *config.Config, parts Parts) (*App, error) {
 	topics := mqtt.Topics{Base: cfg.MQTT.Base, Node: cfg.Node}
 	tlsConfig, err := mqtt.TLSFiles{CA: cfg.MQTT.TLS.CA, Cert: cfg.MQTT.TLS.Cert, Key: cfg.MQTT.TLS.Key}.Config()

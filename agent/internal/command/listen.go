@@ -63,7 +63,7 @@ type counts struct {
 	Recognized int `json:"recognized"` // of those, new ones of known things
 	Unknown    int `json:"unknown"`    // of those, new ones of unknown things
 	Duplicates int `json:"duplicates"` // events that came again
-	Missing    int `json:"missing"`    // gaps in seq
+	Missing    int `json:"missing"`    // numbers left out in seq
 }
 
 // listener prints and counts.

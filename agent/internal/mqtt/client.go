@@ -197,7 +197,7 @@ func (c *Client) Run(ctx context.Context) error {
 	})
 	defer stop()
 
-	complaint := &complaint{log: c.log, every: sayEvery}
+	complaint := &complaint{log: c.log}
 	backoff := c.cfg.BackoffMin
 	for ctx.Err() == nil || hard.Err() == nil && c.outbox.Len() > 0 {
 		conn, err := c.connect()
@@ -262,13 +262,12 @@ func (c *Client) connect() (*connection, error) {
 
 // complaint says a lasting trouble once a minute and its end once.
 type complaint struct {
-	log   *slog.Logger
-	every time.Duration
-	last  time.Time
+	log  *slog.Logger
+	last time.Time
 }
 
 func (c *complaint) say(text string, err error) {
-	if !c.last.IsZero() && time.Since(c.last) < c.every {
+	if !c.last.IsZero() && time.Since(c.last) < sayEvery {
 		c.log.Debug(text, "error", err) //nolint:sloglint // the texts are constants of the callers
 		return
 	}

@@ -37,7 +37,7 @@ func Listen(ctx context.Context, cfg Config, topics []string, log *slog.Logger, 
 			return err
 		}
 	}
-	complaint := &complaint{log: log.With("broker", redact.URL(cfg.Broker)), every: sayEvery}
+	complaint := &complaint{log: log.With("broker", redact.URL(cfg.Broker))}
 	backoff := cfg.BackoffMin
 	for {
 		var failed error

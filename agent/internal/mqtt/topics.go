@@ -5,7 +5,10 @@ import (
 	"regexp"
 )
 
-var segment = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+var (
+	segment = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+	base    = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}(/[a-zA-Z0-9_-]{1,64})*$`)
+)
 
 // Topics names the topics of one node.
 type Topics struct {
@@ -23,7 +26,7 @@ func CheckSegment(text string) error {
 
 // CheckBase returns nil for text that can be the base topic.
 func CheckBase(text string) error {
-	if !regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}(/[a-zA-Z0-9_-]{1,64})*$`).MatchString(text) {
+	if !base.MatchString(text) {
 		return fmt.Errorf("%q: want levels of a-z, A-Z, 0-9, _ and -, separated by /", text)
 	}
 	return nil

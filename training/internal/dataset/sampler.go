@@ -61,9 +61,6 @@ func NewPKSampler(labels []int, p, k int, seed uint64) (*PKSampler, error) {
 // BatchSize returns the number of photos in a batch.
 func (s *PKSampler) BatchSize() int { return s.p * s.k }
 
-// BatchesPerEpoch returns how many batches hold as many photos as the data set.
-func (s *PKSampler) BatchesPerEpoch() int { return (s.photos + s.BatchSize() - 1) / s.BatchSize() }
-
 // Next returns the indices of the photos of the next batch, the K of a class side by side. The slice is the caller's.
 func (s *PKSampler) Next() []int {
 	type candidate struct {
