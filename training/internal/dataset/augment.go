@@ -31,17 +31,6 @@ type Augment struct {
 	EraseScaleMax              float64 // largest share of the area that is covered
 }
 
-// DefaultAugment returns a mixture that suits photos of things that a camera will see upright and not mirrored.
-func DefaultAugment() Augment {
-	return Augment{
-		CropScaleMin: 0.5, CropScaleMax: 1, CropAspect: 1.2,
-		Warp: 0.5, WarpDegrees: 15, WarpTilt: 0.08,
-		Jitter: 0.8, Brightness: 0.3, Contrast: 0.3, Saturation: 0.3, Hue: 10, Gray: 0.05,
-		Blur: 0.15, Noise: 0.25, NoiseSigma: 8,
-		Erase: 0.25, EraseScaleMax: 0.15,
-	}
-}
-
 // Validate reports all settings that make no sense, by name.
 func (a Augment) Validate() error {
 	var faults []error

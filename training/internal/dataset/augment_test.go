@@ -125,7 +125,7 @@ func TestColourMatrices(t *testing.T) {
 }
 
 func TestAugmentValidate(t *testing.T) {
-	if err := DefaultAugment().Validate(); err != nil {
+	if err := mixture().Validate(); err != nil {
 		t.Errorf("default: %v", err)
 	}
 	err := Augment{CropScaleMin: 0.9, CropScaleMax: 0.5, Flip: 2, Hue: -1, CropAspect: 0.5}.Validate()
@@ -143,7 +143,7 @@ func TestBatcherDoesNotDependOnWorkers(t *testing.T) {
 	frames := []vision.Frame{scene(60, 50), scene(40, 90), scene(33, 33)}
 	indices := []int{2, 0, 1, 1, 0, 2, 2}
 	fill := func(workers int, step uint64) []float32 {
-		b, err := NewBatcher(frames, DefaultAugment(), 24, 24, workers, 9)
+		b, err := NewBatcher(frames, mixture(), 24, 24, workers, 9)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,7 +199,7 @@ func TestApplyNeverFails(t *testing.T) {
 
 func BenchmarkFill(b *testing.B) {
 	frames := []vision.Frame{scene(96, 96), scene(128, 96)}
-	batcher, err := NewBatcher(frames, DefaultAugment(), 64, 64, 1, 1)
+	batcher, err := NewBatcher(frames, mixture(), 64, 64, 1, 1)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -215,4 +215,15 @@ func BenchmarkFill(b *testing.B) {
 		step++
 	}
 	b.ReportMetric(float64(b.N*len(indices))/b.Elapsed().Seconds(), "photos/s")
+}
+
+// mixture uses most kinds of variation at once.
+func mixture() Augment {
+	return Augment{
+		CropScaleMin: 0.5, CropScaleMax: 1, CropAspect: 1.2,
+		Warp: 0.5, WarpDegrees: 15, WarpTilt: 0.08,
+		Jitter: 0.8, Brightness: 0.3, Contrast: 0.3, Saturation: 0.3, Hue: 10, Gray: 0.05,
+		Blur: 0.15, Noise: 0.25, NoiseSigma: 8,
+		Erase: 0.25, EraseScaleMax: 0.15,
+	}
 }

@@ -2,7 +2,6 @@ package trainer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -34,9 +33,6 @@ type Result struct {
 	Skipped int     `json:"skipped"` // photos that could not be read
 	Seconds float64 `json:"seconds"`
 }
-
-// Interrupted reports whether Fit stopped because its context ended, with a checkpoint to go on from.
-func Interrupted(err error) bool { return errors.Is(err, errInterrupted) }
 
 // Start begins a new run in the folder run.
 func Start(ctx context.Context, d Description, run string, progress Progress, log *slog.Logger) (*Result, error) {

@@ -98,7 +98,7 @@ func TestResumedRunEndsWithTheSameWeights(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := Start(ctx, d, stopped, &silent{at: 7, cancel: cancel}, log)
-	if !Interrupted(err) || !strings.Contains(err.Error(), "--resume "+stopped) {
+	if !errors.Is(err, errInterrupted) || !strings.Contains(err.Error(), "--resume "+stopped) {
 		t.Fatalf("error %v does not say how to go on", err)
 	}
 	// What a kill after the last checkpoint would leave besides: a line too many, and half of one.

@@ -3,6 +3,7 @@ package trainer
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -22,7 +23,7 @@ func stoppedRun(t *testing.T, cfg Config, at int) (run, data string) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	_, err := Start(ctx, Description{Data: data, Config: cfg}, run, &silent{at: at, cancel: cancel}, slog.New(slog.DiscardHandler))
-	if !Interrupted(err) {
+	if !errors.Is(err, errInterrupted) {
 		t.Fatalf("the run did not stop: %v", err)
 	}
 	return run, data
