@@ -42,7 +42,21 @@ type Config struct {
 	BackoffMin     time.Duration // 500 ms
 	BackoffMax     time.Duration // 30 s
 	DrainTimeout   time.Duration // 5 s, for what is left at the end
+
+	Watch func() Heartbeat // called when Run begins; may be nil
 }
+
+// Heartbeat is told that Run is alive, at least once a second while it waits, and that it has ended.
+type Heartbeat interface {
+	Beat()
+	End()
+}
+
+// unwatched is the heartbeat of a client that nobody watches.
+type unwatched struct{}
+
+func (unwatched) Beat() {}
+func (unwatched) End()  {}
 
 const (
 	maxInFlight  = 20 // messages without their PUBACK
@@ -76,6 +90,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ClientID == "" {
 		c.ClientID = fmt.Sprintf("xbm-%08x", rand.Uint32())
+	}
+	if c.Watch == nil {
+		c.Watch = func() Heartbeat { return unwatched{} }
 	}
 	return c
 }
@@ -197,14 +214,17 @@ func (c *Client) Run(ctx context.Context) error {
 	})
 	defer stop()
 
+	beat := c.cfg.Watch()
+	defer beat.End()
 	complaint := &complaint{log: c.log}
 	backoff := c.cfg.BackoffMin
 	for ctx.Err() == nil || hard.Err() == nil && c.outbox.Len() > 0 {
+		beat.Beat()
 		conn, err := c.connect()
 		if err == nil {
 			complaint.over("connected to the broker")
 			backoff = c.cfg.BackoffMin
-			err = c.pump(ctx, hard, conn)
+			err = c.pump(ctx, hard, conn, beat)
 			c.connected.Store(false)
 			conn.client.Disconnect(quiesce)
 			if err == nil {
@@ -213,19 +233,33 @@ func (c *Client) Run(ctx context.Context) error {
 		}
 		complaint.say("no connection to the broker; still trying", err)
 		// Full jitter: boards that lost their broker together do not come back together.
-		wait := time.NewTimer(time.Duration(rand.Int64N(int64(backoff)) + 1))
+		c.rest(ctx, hard, time.Duration(rand.Int64N(int64(backoff))+1), beat)
 		backoff = min(2*backoff, c.cfg.BackoffMax)
-		select {
-		case <-wait.C:
-		case <-hard.Done():
-		case <-drainSoon(ctx, c.outbox):
-		}
-		wait.Stop()
 	}
 	if n := c.outbox.Len(); n > 0 {
 		return fmt.Errorf("%d events were left unsent", n)
 	}
 	return nil
+}
+
+// rest waits, alive, for d, or until there is nothing more to wait for.
+func (c *Client) rest(ctx, hard context.Context, d time.Duration, beat Heartbeat) {
+	turn := time.NewTicker(time.Second)
+	defer turn.Stop()
+	wait := time.NewTimer(d)
+	defer wait.Stop()
+	for {
+		select {
+		case <-wait.C:
+			return
+		case <-hard.Done():
+			return
+		case <-drainSoon(ctx, c.outbox):
+			return
+		case <-turn.C:
+			beat.Beat()
+		}
+	}
 }
 
 // drainSoon ends the wait for a broker at the end of the program when there is nothing to wait for.

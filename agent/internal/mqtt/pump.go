@@ -18,7 +18,7 @@ type flight struct {
 
 // pump publishes over one connection until that is lost (an error), or until ctx has ended and all is sent, or hard
 // has (nil).
-func (c *Client) pump(ctx, hard context.Context, conn *connection) error {
+func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbeat) error {
 	c.restate()
 	var flights []flight
 	sent := uint64(0) // the newest event given to this connection
@@ -28,9 +28,10 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection) error {
 	publish(c.cfg.StatusTopic, true, []byte(online), nil)
 	c.connected.Store(true)
 
-	timeout := time.NewTicker(max(c.cfg.AckTimeout/4, time.Millisecond))
+	timeout := time.NewTicker(min(max(c.cfg.AckTimeout/4, time.Millisecond), time.Second))
 	defer timeout.Stop()
 	for {
+		beat.Beat()
 		for len(flights) < maxInFlight {
 			if topic, payload, ok := c.nextState(); ok {
 				publish(topic, true, payload, nil)

@@ -17,11 +17,12 @@ type exchange struct {
 	ready      chan *Frame // room for one; closed after the last
 	free       chan *Frame // room for all
 	dropped    *atomic.Uint64
+	patience   *time.Ticker
 }
 
 func newExchange(newestWins bool, dropped *atomic.Uint64) *exchange {
 	const buffers = 3
-	x := &exchange{newestWins, make(chan *Frame, 1), make(chan *Frame, buffers), dropped}
+	x := &exchange{newestWins, make(chan *Frame, 1), make(chan *Frame, buffers), dropped, time.NewTicker(time.Second)}
 	for range buffers {
 		x.free <- &Frame{}
 	}
@@ -29,13 +30,15 @@ func newExchange(newestWins bool, dropped *atomic.Uint64) *exchange {
 }
 
 // put passes on a frame. It waits for the worker only when every frame counts.
-func (x *exchange) put(ctx context.Context, f *Frame) error {
-	if !x.newestWins {
+func (x *exchange) put(ctx context.Context, f *Frame, beat Heartbeat) error {
+	for !x.newestWins {
 		select {
 		case x.ready <- f:
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-x.patience.C: // the worker is slow, the reader alive
+			beat.Beat()
 		}
 	}
 	select {
@@ -58,10 +61,13 @@ const complainEvery = time.Minute
 // capture reads frames until the source or ctx ends. It opens a live source again and again.
 func (c *Camera) capture(ctx context.Context, frames *exchange) error {
 	defer close(frames.ready)
+	defer frames.patience.Stop()
+	beat := c.deps.Watch("capture")
+	defer beat.End()
 	backoff := c.cfg.BackoffMin
 	complained := time.Time{}
 	for {
-		good, err := c.readAll(ctx, frames)
+		good, err := c.readAll(ctx, frames, beat)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -73,30 +79,48 @@ func (c *Camera) capture(ctx context.Context, frames *exchange) error {
 		if good {
 			backoff = c.cfg.BackoffMin
 			complained = time.Time{}
-			c.deps.Publisher.Status(c.cfg.Camera, false)
+			c.setOnline(false)
 		}
 		if complained.IsZero() || time.Since(complained) >= complainEvery {
 			c.log.Warn("no frames from the camera; still trying", "error", err)
 			complained = time.Now()
 		}
-		wait := time.NewTimer(backoff/2 + time.Duration(rand.Int64N(int64(backoff))))
+		rest(ctx, backoff/2+time.Duration(rand.Int64N(int64(backoff))), beat)
 		backoff = min(2*backoff, c.cfg.BackoffMax)
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-		}
-		wait.Stop()
 	}
 }
 
+// rest waits, alive, for d or the end of ctx.
+func rest(ctx context.Context, d time.Duration, beat Heartbeat) {
+	for until := time.Now().Add(d); ctx.Err() == nil; beat.Beat() {
+		left := time.Until(until)
+		if left <= 0 {
+			return
+		}
+		timer := time.NewTimer(min(left, time.Second))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// setOnline tells whether the source gives frames.
+func (c *Camera) setOnline(on bool) {
+	c.online.Store(on)
+	c.deps.Publisher.Status(c.cfg.Camera, on)
+}
+
 // readAll opens the source once and reads it to its end. good: it gave at least one frame.
-func (c *Camera) readAll(ctx context.Context, frames *exchange) (good bool, err error) {
+func (c *Camera) readAll(ctx context.Context, frames *exchange, beat Heartbeat) (good bool, err error) {
 	src, err := c.deps.Open(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
 	for {
+		beat.Beat()
 		f := <-frames.free // there is always one: three buffers, the worker and the exchange hold two at most
 		if err := src.Read(ctx, f); err != nil {
 			frames.free <- f
@@ -105,10 +129,10 @@ func (c *Camera) readAll(ctx context.Context, frames *exchange) (good bool, err 
 		if !good {
 			good = true
 			c.log.Info("camera is on", "width", f.Width, "height", f.Height)
-			c.deps.Publisher.Status(c.cfg.Camera, true)
+			c.setOnline(true)
 		}
 		c.captured.Add(1)
-		if err := frames.put(ctx, f); err != nil {
+		if err := frames.put(ctx, f, beat); err != nil {
 			return good, err
 		}
 	}

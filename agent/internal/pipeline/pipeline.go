@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"sync/atomic"
@@ -57,6 +58,12 @@ type Results interface {
 	Frame(r Result) error
 }
 
+// Heartbeat is told that a loop is alive, at least once a second while it waits, and that it has ended.
+type Heartbeat interface {
+	Beat()
+	End()
+}
+
 // Result is the outcome of one frame.
 type Result struct {
 	Camera   string
@@ -81,13 +88,14 @@ type Config struct {
 	BackoffMin, BackoffMax time.Duration
 }
 
-// Deps are the parts a Camera works with; Results may be nil.
+// Deps are the parts a Camera works with; Results and Watch may be nil.
 type Deps struct {
 	Open      func(ctx context.Context) (Source, error)
 	Embedder  Embedder
 	Matcher   Matcher
 	Publisher Publisher
 	Results   Results
+	Watch     func(loop string) Heartbeat // called when the loop begins
 	Log       *slog.Logger
 }
 
@@ -98,6 +106,9 @@ type Stats struct {
 	Processed uint64
 	Failed    uint64 // processed without a result
 	Events    uint64
+	Online    bool // the source gives frames
+	// EmbedP50 and EmbedP95 are quantiles of the latest frames' time in the model; 0 before the first.
+	EmbedP50, EmbedP95 time.Duration
 }
 
 // Camera runs one camera.
@@ -112,6 +123,9 @@ type Camera struct {
 	idle      bool             // nothing has come since the tracks were ended for want of frames
 
 	captured, dropped, processed, failed, events atomic.Uint64
+	online                                       atomic.Bool
+	share                                        atomic.Uint64 // of frames looked at when Live, as float64 bits
+	embedTimes                                   latencies
 }
 
 // New returns a camera that waits for Run.
@@ -128,22 +142,39 @@ func New(cfg Config, deps Deps) (*Camera, error) {
 	if cfg.BackoffMax <= 0 {
 		cfg.BackoffMax = 30 * time.Second
 	}
-	return &Camera{
+	if deps.Watch == nil {
+		deps.Watch = func(string) Heartbeat { return unwatched{} }
+	}
+	c := &Camera{
 		cfg: cfg, deps: deps, log: deps.Log.With("camera", cfg.Camera),
 		tracker:   newTracker(cfg.Track, cfg.Live, newEventID),
 		presence:  newPresence(cfg.Presence),
 		embedding: make([]float32, deps.Embedder.Dim()),
 		idle:      true,
-	}, nil
+	}
+	c.SetShare(1)
+	return c, nil
 }
+
+// unwatched is the heartbeat of a loop that nobody watches.
+type unwatched struct{}
+
+func (unwatched) Beat() {}
+func (unwatched) End()  {}
 
 // Stats returns the counts so far; it may be called from any goroutine.
 func (c *Camera) Stats() Stats {
+	p50, p95 := c.embedTimes.quantiles()
 	return Stats{
+		Online: c.online.Load(), EmbedP50: p50, EmbedP95: p95,
 		Captured: c.captured.Load(), Dropped: c.dropped.Load(), Processed: c.processed.Load(),
 		Failed: c.failed.Load(), Events: c.events.Load(),
 	}
 }
+
+// SetShare makes a Live camera look at only this share of the frames that its rate lets through, 0 to 1, from now on.
+// It may be called from any goroutine.
+func (c *Camera) SetShare(share float64) { c.share.Store(math.Float64bits(min(max(share, 0), 1))) }
 
 // Run works until ctx ends or the source does; both are no error. A clip that cannot be opened or read is one. All
 // tracks have ended and the camera is offline when it returns.
@@ -159,7 +190,7 @@ func (c *Camera) Run(ctx context.Context) error {
 	cancel()
 	err := <-captured
 	c.finish(time.Now())
-	c.deps.Publisher.Status(c.cfg.Camera, false)
+	c.setOnline(false)
 	return err
 }
 
@@ -172,7 +203,11 @@ func (c *Camera) work(ctx context.Context, frames *exchange) {
 		interval = time.Duration(float64(time.Second) / c.cfg.FPS)
 	}
 	next := time.Time{}
+	credit := 1.0 // a frame costs 1, and each one that comes brings the share
+	beat := c.deps.Watch("recognition")
+	defer beat.End()
 	for {
+		beat.Beat()
 		select {
 		case f, more := <-frames.ready:
 			if !more {
@@ -183,6 +218,12 @@ func (c *Camera) work(ctx context.Context, frames *exchange) {
 				frames.free <- f
 				continue
 			}
+			if credit += math.Float64frombits(c.share.Load()); c.cfg.Live && credit < 1 {
+				c.dropped.Add(1)
+				frames.free <- f
+				continue
+			}
+			credit = min(credit-1, 1)
 			if interval > 0 {
 				next = time.Now().Add(interval - interval/8) // so that a camera at just this rate loses none
 			}
@@ -210,6 +251,7 @@ func (c *Camera) process(f *Frame) {
 		return
 	}
 	embedded := time.Now()
+	c.embedTimes.add(embedded.Sub(started))
 	c.decision = c.deps.Matcher.Match(c.embedding)
 	matched := time.Now()
 	present := c.presence.look(f.Frame) || c.decision.Known
