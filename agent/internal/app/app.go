@@ -6,15 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
+	"xbmedge/agent/internal/board"
 	"xbmedge/agent/internal/config"
+	"xbmedge/agent/internal/health"
+	"xbmedge/agent/internal/metrics"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/pipeline"
-	"xbmedge/camera"
+	"xbmedge/agent/internal/systemd"
 	"xbmedge/internal/gallery"
-	"xbmedge/internal/vision"
 )
 
 // Parts are what the agent is given ready made. Results may be nil.
@@ -23,23 +26,31 @@ type Parts struct {
 	Quant    string            // what the model computes with, such as int8
 	Gallery  *gallery.Gallery
 	Results  pipeline.Results
+	Manager  *systemd.Notifier
+	Board    *board.Board
 	Log      *slog.Logger
 }
 
 // App is a whole agent.
 type App struct {
-	cfg     *config.Config
+	cfg     *config.Config // of the start; cameras may be of a later one
+	parts   Parts
 	log     *slog.Logger
+	topics  mqtt.Topics
 	client  *mqtt.Client
 	seq     *mqtt.Sequence
-	cameras map[string]*pipeline.Camera
-	summary Summary // of a Run that has ended
+	health  health.Monitor
+	reloads chan reload
+
+	mu      sync.Mutex
+	cameras *cameras // at work
+	view    view     // of the supervisor
+	summary Summary  // of what has ended
 }
 
 // New builds an agent. It reads files, sets numbers aside for events in the state folder, and touches no network and no
 // camera.
 func New(cfg *config.Config, parts Parts) (*App, error) {
-	topics := mqtt.Topics{Base: cfg.MQTT.Base, Node: cfg.Node}
 	tlsConfig, err := mqtt.TLSFiles{CA: cfg.MQTT.TLS.CA, Cert: cfg.MQTT.TLS.Cert, Key: cfg.MQTT.TLS.Key}.Config()
 	if err != nil {
 		return nil, fmt.Errorf("mqtt.tls: %w", err)
@@ -48,78 +59,121 @@ func New(cfg *config.Config, parts Parts) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{cfg: cfg, log: parts.Log, seq: seq, cameras: map[string]*pipeline.Camera{}}
+	a := &App{
+		cfg: cfg, parts: parts, log: parts.Log, seq: seq, topics: mqtt.Topics{Base: cfg.MQTT.Base, Node: cfg.Node},
+		reloads: make(chan reload), view: view{share: 1},
+	}
 	a.client, err = mqtt.New(mqtt.Config{
 		Broker: cfg.MQTT.Broker, ClientID: cfg.MQTT.ClientID, Username: cfg.MQTT.Username, Password: cfg.MQTT.Password,
-		TLS: tlsConfig, StatusTopic: topics.Status(), KeepAlive: cfg.MQTT.KeepAlive, DrainTimeout: cfg.MQTT.Drain,
+		TLS: tlsConfig, StatusTopic: a.topics.Status(), KeepAlive: cfg.MQTT.KeepAlive, DrainTimeout: cfg.MQTT.Drain,
+		Watch: func() mqtt.Heartbeat { return a.health.Stage("connection to the broker") },
 	}, mqtt.NewMemoryOutbox(cfg.MQTT.Queue), parts.Log)
 	if err != nil {
 		return nil, err
 	}
-	publisher := mqtt.NewPublisher(topics, a.client, seq, parts.Gallery, parts.Quant)
-	embedder := &shared{embedder: parts.Embedder}
-	for id, cam := range cfg.Cameras {
-		if !cam.Enabled {
-			a.client.State(topics.CameraStatus(id), []byte(mqtt.Disabled))
-			continue
-		}
-		matcher, err := gallery.NewMatcher(parts.Gallery, cfg.Gallery.TopK, float32(cfg.Gallery.Threshold))
-		if err != nil {
-			return nil, fmt.Errorf("gallery.threshold: %w", err)
-		}
-		source := SourceConfig(cam)
-		a.cameras[id], err = pipeline.New(cfg.Pipeline(id), pipeline.Deps{
-			Open: func(context.Context) (pipeline.Source, error) {
-				src, err := camera.Open(source, parts.Log)
-				if err != nil {
-					return nil, err
-				}
-				return frames{src}, nil
-			},
-			Embedder: embedder, Matcher: matcher, Publisher: publisher, Results: parts.Results, Log: parts.Log,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("camera %s: %w", id, err)
-		}
+	if a.cameras, err = a.newCameras(cfg, parts); err != nil {
+		return nil, err
 	}
 	return a, nil
-}
-
-// SourceConfig returns where a configured camera's frames come from.
-func SourceConfig(c config.Camera) camera.Config {
-	return camera.Config{
-		Kind: camera.Kind(c.Kind), Address: c.Address, Width: c.Width, Height: c.Height, FPS: c.FPS, Timeout: c.Timeout,
-	}
 }
 
 // Run works until ctx ends or all cameras have come to the end of their clips. Then it sends what is left and says
 // goodbye to the broker. A clip that cannot be read is an error; a broker or a camera that is away is not.
 func (a *App) Run(ctx context.Context) error {
 	started := time.Now()
+	var server *metrics.Server
+	if address := a.cfg.MetricsAddress(); address != "" {
+		var err error
+		if server, err = metrics.Listen(address, a.Stats, a.log); err != nil {
+			return errors.Join(err, a.seq.Close())
+		}
+		a.log.Info("metrics are served", "address", address)
+	}
 	toBroker, stopBroker := context.WithCancel(context.WithoutCancel(ctx)) // the broker hears of the end last
 	defer stopBroker()
 	sent := make(chan error, 1)
 	go func() { sent <- a.client.Run(toBroker) }()
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWatching()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		a.supervise(watching, started)
+	}()
 
-	var group sync.WaitGroup
-	var mu sync.Mutex
-	var faults []error
-	for _, c := range a.cameras {
-		group.Go(func() {
-			if err := c.Run(ctx); err != nil {
-				a.log.Error("camera ended", "error", err)
-				mu.Lock()
-				faults = append(faults, err)
-				mu.Unlock()
-			}
-		})
-	}
-	group.Wait()
+	faults := a.runCameras(ctx)
+	a.parts.Manager.Stopping()
 	elapsed := time.Since(started)
 	stopBroker()
 	faults = append(faults, <-sent, a.seq.Close())
+	stopWatching()
+	<-watched
+	if server != nil {
+		faults = append(faults, server.Close())
+	}
 	a.summarise(elapsed)
 	return errors.Join(faults...)
+}
+
+// reload is a new set of cameras on its way in.
+type reload struct {
+	cameras *cameras
+	done    chan struct{} // closed when they are at work
+}
+
+// runCameras runs one set of cameras after another, until ctx ends or those at work have.
+func (a *App) runCameras(ctx context.Context) (faults []error) {
+	for next := (*reload)(nil); ; {
+		set := a.atWork()
+		running, stop := context.WithCancel(ctx)
+		ended := make(chan []error, 1)
+		go func() { ended <- set.run(running) }()
+		if next != nil {
+			close(next.done)
+			next = nil
+		}
+		select {
+		case errs := <-ended:
+			stop()
+			a.count(set)
+			return append(faults, errs...)
+		case r := <-a.reloads:
+			stop()
+			faults = append(faults, <-ended...)
+			a.count(set)
+			next = &r
+			a.mu.Lock()
+			a.cameras = r.cameras
+			a.mu.Unlock()
+		}
+	}
+}
+
+// Reload puts the cameras of another configuration, with another model and gallery, in the place of those at work. It
+// refuses a configuration whose other parts differ from those at the start. When it returns without an error, nothing
+// uses the old embedder and gallery any more; otherwise all goes on as before.
+func (a *App) Reload(ctx context.Context, cfg *config.Config, parts Parts) error {
+	if keys := a.cfg.RestartNeeded(cfg); len(keys) > 0 {
+		return fmt.Errorf("%s changed: that takes a restart (systemctl restart xbm-agent)", strings.Join(keys, ", "))
+	}
+	set, err := a.newCameras(cfg, parts)
+	if err != nil {
+		return err
+	}
+	r := reload{set, make(chan struct{})}
+	select {
+	case a.reloads <- r:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	<-r.done
+	return nil
+}
+
+func (a *App) atWork() *cameras {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cameras
 }
 
 // Summary is what an agent did from its start to its end.
@@ -138,42 +192,22 @@ type Summary struct {
 // Summary returns the counts of the Run that has ended.
 func (a *App) Summary() Summary { return a.summary }
 
-// summarise counts and logs what was done.
-func (a *App) summarise(elapsed time.Duration) {
-	s := Summary{Seconds: elapsed.Seconds()}
-	for id, c := range a.cameras {
+// count adds what a set of cameras that has ended did, and logs it.
+func (a *App) count(set *cameras) {
+	for id, c := range set.byID {
 		n := c.Stats()
-		a.log.Info("camera done", "camera", id, "frames", n.Processed, "dropped", n.Dropped, "failed", n.Failed,
-			"events", n.Events, "fps", float64(int(10*float64(n.Processed)/s.Seconds))/10)
+		a.log.Info("camera done", "camera", id, "frames", n.Processed, "dropped", n.Dropped, "failed", n.Failed, "events", n.Events)
+		s := &a.summary
 		s.Frames, s.Skipped, s.Failed, s.Events = s.Frames+n.Processed, s.Skipped+n.Dropped, s.Failed+n.Failed, s.Events+n.Events
 	}
-	m := a.client.Stats()
-	a.log.Info("broker done", "confirmed", m.Acknowledged, "unsent", m.Queued, "dropped", m.DroppedEvents,
-		"dropped_samples", m.DroppedSamples, "connects", m.Connects)
+}
+
+// summarise counts and logs what the connection did.
+func (a *App) summarise(elapsed time.Duration) {
+	m, s := a.client.Stats(), &a.summary
+	s.Seconds = elapsed.Seconds()
 	s.Unsent, s.Lost, s.Connects, s.SamplesLost = m.Queued, m.DroppedEvents, m.Connects, m.DroppedSamples
-	a.summary = s
-}
-
-// shared lets several cameras take turns with one model.
-type shared struct {
-	mu       sync.Mutex
-	embedder pipeline.Embedder
-}
-
-func (s *shared) Dim() int { return s.embedder.Dim() }
-
-func (s *shared) Embed(dst []float32, f vision.Frame) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.embedder.Embed(dst, f)
-}
-
-// frames makes a camera's source a pipeline's.
-type frames struct{ camera.Source }
-
-var _ pipeline.Source = frames{}
-
-// Read fills f.
-func (s frames) Read(ctx context.Context, f *pipeline.Frame) error {
-	return s.Source.Read(ctx, (*camera.Frame)(f))
+	a.log.Info("broker done", "confirmed", m.Acknowledged, "unsent", m.Queued, "dropped", m.DroppedEvents,
+		"dropped_samples", m.DroppedSamples, "connects", m.Connects,
+		"fps", float64(int(10*float64(s.Frames)/s.Seconds))/10)
 }

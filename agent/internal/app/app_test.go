@@ -23,9 +23,11 @@ import (
 	"go.uber.org/goleak"
 
 	"xbmedge/agent/internal/app"
+	"xbmedge/agent/internal/board"
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/mqtt/brokertest"
+	"xbmedge/agent/internal/systemd"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/vision"
 )
@@ -102,11 +104,21 @@ func build(t testing.TB, dir, broker, clip string, embedder *colours) *app.App {
 	off = cam
 	off.Enabled = false
 	cfg.Cameras = map[string]config.Camera{"shelf": cam, "attic": off}
-	a, err := app.New(cfg, app.Parts{Embedder: embedder, Quant: "int8", Gallery: g, Log: slog.New(slog.DiscardHandler)})
+	a, err := app.New(cfg, parts(t, embedder, g))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return a
+}
+
+func parts(t testing.TB, embedder *colours, g *gallery.Gallery) app.Parts {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	manager, err := systemd.NewNotifier(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return app.Parts{Embedder: embedder, Quant: "int8", Gallery: g, Manager: manager, Board: board.New(t.TempDir()), Log: log}
 }
 
 // schemas compiles the shipped schemas, made strict: a field that they do not list is a fault here, though a consumer

@@ -10,8 +10,10 @@ import (
 	"os"
 
 	"xbmedge/agent/internal/app"
+	"xbmedge/agent/internal/board"
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/results"
+	"xbmedge/agent/internal/systemd"
 	"xbmedge/camera"
 	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
@@ -46,7 +48,13 @@ func runAgent(ctx context.Context, args []string, _, stderr io.Writer) (err erro
 			return err
 		}
 	}
-	parts := app.Parts{Embedder: embedder, Quant: embedder.Model().Quant, Gallery: g, Log: log}
+	manager, err := systemd.NewNotifier(log)
+	if err != nil {
+		return err
+	}
+	parts := app.Parts{
+		Embedder: embedder, Quant: embedder.Model().Quant, Gallery: g, Manager: manager, Board: board.New("/"), Log: log,
+	}
 	if *out != "" {
 		file, failed := results.Create(*out)
 		if failed != nil {

@@ -4,6 +4,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -29,6 +30,8 @@ type Config struct {
 	MQTT     MQTT              `yaml:"mqtt"`
 	Track    Track             `yaml:"track"`
 	Presence Presence          `yaml:"presence"`
+	Thermal  Thermal           `yaml:"thermal"`
+	Metrics  Metrics           `yaml:"metrics"`
 	Cameras  map[string]Camera `yaml:"cameras"`
 }
 
@@ -89,6 +92,17 @@ type Presence struct {
 	Change float64 `yaml:"change"`
 }
 
+// Thermal says when the board has to rest; see board.Limits.
+type Thermal struct {
+	Limit    float64 `yaml:"limit"`     // °C, 0: off
+	MinShare float64 `yaml:"min_share"` // of the frames
+}
+
+// Metrics says where Prometheus may ask.
+type Metrics struct {
+	Listen string `yaml:"listen"` // auto, off, unix:/path or host:port
+}
+
 // Camera is one source of frames. Its key in the file is its slug.
 type Camera struct {
 	Enabled      bool          `yaml:"enabled"`
@@ -120,6 +134,8 @@ func Default() *Config {
 			Window: 5, MinFrames: 3, HoldFrames: 10, Hold: 2 * time.Second, UpdateGain: 0.05, UpdateInterval: 2 * time.Second,
 		},
 		Presence: Presence{Detail: 6.5},
+		Thermal:  Thermal{Limit: 75, MinShare: 0.2},
+		Metrics:  Metrics{Listen: "auto"},
 	}
 }
 
@@ -138,6 +154,9 @@ func Load(path string, set ...string) (*Config, error) {
 	}
 	return c, nil
 }
+
+// maxTimeout keeps a camera that waits apart from one that hangs: it is less than the watchdog's patience.
+const maxTimeout = 15 * time.Second
 
 var slug = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
 
@@ -193,6 +212,13 @@ func (c *Config) Validate() error {
 	if c.Presence.Change < 0 {
 		f.Addf("presence.change", "%v; want 0 or more", c.Presence.Change)
 	}
+	if t := c.Thermal.Limit; t != 0 && (t < 40 || t > 120) {
+		f.Addf("thermal.limit", "%v; want 0 (off), or 40 to 120 °C", t)
+	}
+	if s := c.Thermal.MinShare; s <= 0 || s > 1 {
+		f.Addf("thermal.min_share", "%v; want more than 0, up to 1", s)
+	}
+	check("metrics.listen", checkListen(c.Metrics.Listen))
 	c.validateCameras(&f)
 	return f.Err()
 }
@@ -227,8 +253,8 @@ func (c *Config) validateCameras(f *conf.Faults) {
 		if cam.Width < 0 || cam.Height < 0 {
 			f.Addf(key, "width %d, height %d; want 0 (the camera's choice) or more", cam.Width, cam.Height)
 		}
-		if cam.Timeout <= 0 {
-			f.Addf(key+".timeout", "%v; want more than 0s", cam.Timeout)
+		if cam.Timeout <= 0 || cam.Timeout > maxTimeout {
+			f.Addf(key+".timeout", "%v; want more than 0s, up to %v: a camera that says nothing for longer is taken as hung", cam.Timeout, maxTimeout)
 		}
 		if cam.Enabled {
 			enabled++
@@ -246,6 +272,61 @@ func reserved(id string) bool {
 		return true
 	}
 	return false
+}
+
+var segment = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
+
+// checkListen returns nil for a place where metrics can be served.
+func checkListen(text string) error {
+	if text == "auto" || text == "off" {
+		return nil
+	}
+	if path, ok := strings.CutPrefix(text, "unix:"); ok {
+		if !filepath.IsAbs(path) || len(path) > 100 {
+			return fmt.Errorf("%q: want unix: and an absolute path of at most 100 characters", text)
+		}
+		return nil
+	}
+	if _, port, err := net.SplitHostPort(text); err != nil || port == "" {
+		return fmt.Errorf("%q: want auto, off, unix:/path or host:port", text)
+	}
+	return nil
+}
+
+// MetricsAddress returns where metrics are served, "" for nowhere. auto is a socket in the folder that the service manager
+// makes for the program (RUNTIME_DIRECTORY), and nowhere without one.
+func (c *Config) MetricsAddress() string {
+	switch c.Metrics.Listen {
+	case "off":
+		return ""
+	case "auto":
+		if dir := os.Getenv("RUNTIME_DIRECTORY"); dir != "" {
+			return "unix:" + filepath.Join(dir, "metrics.sock")
+		}
+		return ""
+	}
+	return c.Metrics.Listen
+}
+
+// RestartNeeded names the keys in which other differs from c and that a running agent cannot take over.
+func (c *Config) RestartNeeded(other *Config) []string {
+	var keys []string
+	for _, k := range []struct {
+		name  string
+		equal bool
+	}{
+		{"node", c.Node == other.Node},
+		{"state_dir", c.StateDir == other.StateDir},
+		{"log", c.Log == other.Log},
+		{"mqtt", c.MQTT == other.MQTT},
+		{"thermal", c.Thermal == other.Thermal},
+		{"metrics", c.Metrics == other.Metrics},
+	} {
+		if !k.equal {
+			keys = append(keys, k.name)
+		}
+	}
+	return keys
 }
 
 func oneOf(f *conf.Faults, key, value string, allowed ...string) {
@@ -317,8 +398,26 @@ func (c *Config) readPasswords() error {
 	return nil
 }
 
+// secretPrefix marks a password file that the service manager hands over: "secret:NAME" is the file NAME in the folder of
+// secrets, /etc/xbm-agent/secrets, which only root can read. systemd passes it on as the credential secret_NAME.
+const secretPrefix = "secret:"
+
 func readSecret(path string) (string, error) {
+	if name, ok := strings.CutPrefix(path, secretPrefix); ok {
+		dir := os.Getenv("CREDENTIALS_DIRECTORY")
+		if dir == "" {
+			return "", fmt.Errorf("%s is handed over by systemd, which did not start this program; name a file instead", path)
+		}
+		if !segment.MatchString(name) {
+			return "", fmt.Errorf("%q: a secret's name has 1 to 64 of a-z, A-Z, 0-9, _, . and -", path)
+		}
+		path = filepath.Join(dir, "secret_"+name)
+	}
 	data, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) && filepath.Dir(path) == os.Getenv("CREDENTIALS_DIRECTORY") {
+		name := strings.TrimPrefix(filepath.Base(path), "secret_")
+		return "", fmt.Errorf("there is no secret %s: put it into the file secrets/%[1]s beside the configuration and restart the service", name)
+	}
 	if err != nil {
 		return "", err
 	}

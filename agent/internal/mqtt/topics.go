@@ -35,6 +35,9 @@ func CheckBase(text string) error {
 // Status is the node's: online or offline, retained, set by the last will.
 func (t Topics) Status() string { return t.Base + "/" + t.Node + "/status" }
 
+// Stats takes readings of the agent's health.
+func (t Topics) Stats() string { return t.Base + "/" + t.Node + "/stats" }
+
 // CameraStatus is a camera's: online, offline or disabled, retained.
 func (t Topics) CameraStatus(camera string) string { return t.camera(camera, "status") }
 

@@ -53,6 +53,8 @@ func (n *Notifier) Hung() { n.send("WATCHDOG=trigger") }
 
 func (n *Notifier) send(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		n.complain.Do(func() { n.log.Error("the service manager does not listen", "socket", os.Getenv("NOTIFY_SOCKET"), "error", err) })
+		n.complain.Do(func() {
+			n.log.Error("the service manager does not listen", "socket", os.Getenv("NOTIFY_SOCKET"), "error", err)
+		})
 	}
 }

@@ -1,0 +1,42 @@
+// Package stats is what a running agent tells of its health, the same over MQTT and as Prometheus metrics.
+package stats
+
+// Schema names the shape of Stats in its JSON form.
+const Schema = "stats/1"
+
+// Stats is one reading. The tags are the one source of names: json for the message, and for the metrics the same with
+// xbm_ before it; help describes a metric and counter marks those that only grow.
+type Stats struct {
+	Schema string  `json:"schema"`
+	Node   string  `json:"node"`
+	TS     float64 `json:"ts"` // Unix time, seconds
+
+	Uptime         float64  `json:"uptime_s" help:"Seconds since the start."`
+	FPS            float64  `json:"fps" help:"Frames looked at per second, all cameras, over the last 10 s."`
+	EmbedP50       float64  `json:"infer_p50_ms" help:"Median time in the model of the latest frames, milliseconds; the slowest camera's."`
+	EmbedP95       float64  `json:"infer_p95_ms" help:"95th percentile of the same."`
+	RSS            uint64   `json:"rss_bytes" help:"Memory held, bytes."`
+	Temperature    *float64 `json:"temperature_c" help:"Hottest thermal zone, °C; absent where the board does not tell."`
+	Throttled      bool     `json:"throttled" help:"1 while the firmware slows the processor, for heat or want of power."`
+	UnderVoltage   bool     `json:"under_voltage" help:"1 while the power supply is too weak."`
+	Share          float64  `json:"share" help:"Share of the frames looked at: below 1 while the board is too hot."`
+	Connected      bool     `json:"connected" help:"1 while there is a connection to the broker."`
+	Reconnects     uint64   `json:"reconnects" help:"Connections to the broker after the first." counter:"yes"`
+	Queue          int      `json:"queue" help:"Events that wait for the broker."`
+	Dropped        uint64   `json:"dropped" help:"Events that the queue had no room for." counter:"yes"`
+	DroppedSamples uint64   `json:"dropped_samples" help:"Messages at QoS 0 that were not sent." counter:"yes"`
+
+	Cameras map[string]Camera `json:"cameras"`
+}
+
+// Camera is one camera's part of a reading; its metrics begin with xbm_camera_ and carry the label camera.
+type Camera struct {
+	Online   bool    `json:"online" help:"1 while the camera gives frames."`
+	FPS      float64 `json:"fps" help:"Frames looked at per second, over the last 10 s."`
+	Frames   uint64  `json:"frames" help:"Frames looked at." counter:"yes"`
+	Skipped  uint64  `json:"skipped" help:"Frames passed over for a newer one, for the rate or for heat." counter:"yes"`
+	Failed   uint64  `json:"failed" help:"Frames without a result." counter:"yes"`
+	Events   uint64  `json:"events" help:"Events told." counter:"yes"`
+	EmbedP50 float64 `json:"infer_p50_ms" help:"Median time in the model of the latest frames, milliseconds."`
+	EmbedP95 float64 `json:"infer_p95_ms" help:"95th percentile of the same."`
+}
