@@ -27,6 +27,7 @@ import (
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/mqtt/brokertest"
+	"xbmedge/agent/internal/pipeline"
 	"xbmedge/agent/internal/systemd"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/vision"
@@ -82,7 +83,17 @@ func film(t testing.TB, dir, frames string) string {
 }
 
 // build makes an agent whose gallery knows red and green.
-func build(t testing.TB, dir, broker, clip string, embedder *colours) *app.App {
+func build(t testing.TB, dir, broker, clip string, embedder pipeline.Embedder) *app.App {
+	t.Helper()
+	cfg, g := configuration(t, dir, broker, clip)
+	a, err := app.New(cfg, parts(t, embedder, g))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func configuration(t testing.TB, dir, broker, clip string) (*config.Config, *gallery.Gallery) {
 	t.Helper()
 	g, err := gallery.New(gallery.Model{Name: "colours", SHA256: strings.Repeat("0a", 32), Dim: 3})
 	if err != nil {
@@ -104,14 +115,10 @@ func build(t testing.TB, dir, broker, clip string, embedder *colours) *app.App {
 	off = cam
 	off.Enabled = false
 	cfg.Cameras = map[string]config.Camera{"shelf": cam, "attic": off}
-	a, err := app.New(cfg, parts(t, embedder, g))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
+	return cfg, g
 }
 
-func parts(t testing.TB, embedder *colours, g *gallery.Gallery) app.Parts {
+func parts(t testing.TB, embedder pipeline.Embedder, g *gallery.Gallery) app.Parts {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	manager, err := systemd.NewNotifier(log)

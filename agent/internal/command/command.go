@@ -1,13 +1,7 @@
 // Package command is xbm-agent's command line.
 package command
 
-import (
-	"io"
-	"log/slog"
-
-	"xbmedge/agent/internal/config"
-	"xbmedge/internal/cli"
-)
+import "xbmedge/internal/cli"
 
 const usage = `xbm-agent recognises enrolled things in what a camera sees and tells an MQTT broker.
 
@@ -30,16 +24,4 @@ func New() *cli.Program {
 	return &cli.Program{Name: "xbm-agent", Usage: usage, Commands: map[string]cli.Func{
 		"enroll": enroll, "gallery": galleryCommand, "once": once, "run": runAgent, "listen": listen, "check": check, "version": version,
 	}}
-}
-
-func newLogger(w io.Writer, cfg config.Log) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
-		level = slog.LevelInfo
-	}
-	options := &slog.HandlerOptions{Level: level}
-	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"xbmedge/agent/internal/app"
 	"xbmedge/agent/internal/board"
@@ -30,6 +32,9 @@ func runAgent(ctx context.Context, args []string, _, stderr io.Writer) (err erro
 	if err := cli.ParseOnly(fs, args); err != nil {
 		return err
 	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // from here on it does not end the program
+	defer signal.Stop(hangups)
 	cfg, err := load()
 	if err != nil {
 		return err
@@ -39,7 +44,8 @@ func runAgent(ctx context.Context, args []string, _, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, embedder.Close()) }()
+	r := &reloader{load: load, embedder: embedder, log: log}
+	defer func() { err = errors.Join(err, r.embedder.Close()) }()
 	if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
 		log.Warn("the state folder cannot be made; nothing is kept across restarts", "error", err)
 	}
@@ -69,10 +75,25 @@ func runAgent(ctx context.Context, args []string, _, stderr io.Writer) (err erro
 	}
 	log.Info("agent starts", "node", cfg.Node, "model", embedder.Model().Name, "identities", len(g.Entries()),
 		"embeddings", g.Len(), "threshold", g.Threshold())
-	err = a.Run(ctx)
+	r.app, r.parts = a, parts
+	err = withReloads(ctx, r, hangups, a.Run)
 	if *summary != "" {
 		err = errors.Join(err, atomicfile.WriteJSON(*summary, 0o644, a.Summary()))
 	}
+	return err
+}
+
+// withReloads runs the agent and reloads it at each signal, until the agent ends.
+func withReloads(ctx context.Context, r *reloader, signals <-chan os.Signal, run func(context.Context) error) error {
+	reloading, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.run(reloading, signals)
+	}()
+	err := run(ctx)
+	stop()
+	<-done
 	return err
 }
 

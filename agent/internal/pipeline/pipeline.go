@@ -242,9 +242,10 @@ func (c *Camera) work(ctx context.Context, frames *exchange) {
 // process does everything for one frame. Without an event it allocates nothing.
 func (c *Camera) process(f *Frame) {
 	started := time.Now()
-	c.processed.Add(1)
 	c.idle = false
-	if err := c.deps.Embedder.Embed(c.embedding, f.Frame); err != nil {
+	err := c.deps.Embedder.Embed(c.embedding, f.Frame)
+	c.processed.Add(1) // not before: a frame in a model that hangs has not been looked at
+	if err != nil {
 		if c.failed.Add(1) == 1 {
 			c.log.Error("frame not embedded; further ones are only counted", "error", err)
 		}

@@ -1,0 +1,62 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"xbmedge/agent/internal/app"
+	"xbmedge/agent/internal/config"
+	"xbmedge/internal/embed"
+)
+
+// reloader takes over a changed configuration, model and gallery while the agent runs.
+type reloader struct {
+	load     func() (*config.Config, error)
+	app      *app.App
+	parts    app.Parts
+	embedder *embed.Embedder // at work; belongs to the reloader
+	log      *slog.Logger
+}
+
+// run reloads at each signal until ctx ends, and closes the model that is then at work.
+func (r *reloader) run(ctx context.Context, signals <-chan os.Signal) {
+	for {
+		select {
+		case <-signals:
+			r.parts.Manager.Reloading()
+			if err := r.reload(ctx); err != nil && ctx.Err() == nil {
+				r.log.Error("not reloaded; all goes on as before", "error", err)
+			}
+			r.parts.Manager.Ready()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *reloader) reload(ctx context.Context) error {
+	cfg, err := r.load()
+	if err != nil {
+		return err
+	}
+	embedder, g, err := open(cfg, r.log)
+	if err != nil {
+		return err
+	}
+	parts := r.parts
+	parts.Embedder, parts.Quant, parts.Gallery = embedder, embedder.Model().Quant, g
+	if err := r.app.Reload(ctx, cfg, parts); err != nil {
+		return errors.Join(err, embedder.Close())
+	}
+	old := r.embedder
+	r.embedder, r.parts = embedder, parts
+	r.log.Info("reloaded", "cameras", len(cfg.Cameras), "model", embedder.Model().Name, "identities", len(g.Entries()),
+		"embeddings", g.Len(), "threshold", g.Threshold())
+	if err := old.Close(); err != nil {
+		return fmt.Errorf("close the old model: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,52 @@
+package systemd
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"text/template"
+	"time"
+)
+
+// User is the account the service runs as.
+const User = "xbm-agent"
+
+// Unit says what the service's unit file names.
+type Unit struct {
+	Exec     string        // absolute path of the program
+	Config   string        // absolute path of its configuration; the secrets lie in secrets/ beside it
+	Devices  bool          // for cameras on this board, not only network cameras
+	Watchdog time.Duration // 0 means 30 s
+}
+
+//go:embed unit.template
+var unitText string
+
+// plain paths mean nothing else in a unit file: no quotes, spaces or specifiers.
+var plain = regexp.MustCompile(`^/[A-Za-z0-9_./+@-]*$`)
+
+// File returns the unit file's text.
+func (u Unit) File() ([]byte, error) {
+	for _, path := range []string{u.Exec, u.Config} {
+		if !plain.MatchString(path) {
+			return nil, fmt.Errorf("%q: a unit file wants an absolute path of letters, digits and _ . / + @ -", path)
+		}
+	}
+	if u.Watchdog <= 0 {
+		u.Watchdog = 30 * time.Second
+	}
+	t, err := template.New("unit").Parse(unitText)
+	if err != nil {
+		return nil, fmt.Errorf("unit template: %w", err)
+	}
+	var out bytes.Buffer
+	if err := t.Execute(&out, struct {
+		Unit
+		User, Secrets string
+	}{u, User, filepath.Join(filepath.Dir(u.Config), "secrets")}); err != nil {
+		return nil, fmt.Errorf("unit template: %w", err)
+	}
+	return out.Bytes(), nil
+}
