@@ -11,11 +11,16 @@ import (
 	"xbmedge/internal/tflitefile"
 )
 
-func inspectCommand(_ context.Context, args []string, stdout, stderr io.Writer) error {
-	files, err := cli.Parse(cli.Flags("xbm-convert inspect", stderr), args)
-	if err != nil {
-		return err
+func inspectCommand() cli.Command {
+	return cli.Command{
+		Name: "inspect", Args: "FILE", Summary: "list a model's tensors and operators",
+		Long:     "Lists the tensors, with their quantisation, and the operators of any .tflite file.",
+		Examples: "xbm-convert inspect model.tflite",
+		Setup:    func(*cli.Flags) cli.Func { return inspect },
 	}
+}
+
+func inspect(_ context.Context, files []string, stdout, _ io.Writer) error {
 	if len(files) != 1 {
 		return cli.Usagef("inspect takes one .tflite file")
 	}

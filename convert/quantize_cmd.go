@@ -36,28 +36,37 @@ type summary struct {
 	report.Result
 }
 
-func quantizeCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	var f quantizeFlags
-	flags := cli.Flags("xbm-convert quantize", stderr)
-	flags.StringVar(&f.run, "run", "", "folder of a finished run, from xbm-train fit")
-	flags.StringVar(&f.calib, "calib", "", "photos to calibrate on, like those the board will see; their labels are not used for it")
-	flags.StringVar(&f.test, "test", "", "class folders to search for; without it every photo of the gallery is searched among the others")
-	flags.StringVar(&f.gallery, "gallery", "", "class folders to search in (default: --calib)")
-	flags.StringVar(&f.out, "out", "", "the .tflite file to write")
-	flags.StringVar(&f.json, "json", "", "also write the figures to this file")
-	flags.BoolVar(&f.float, "float", false, "write the float32 model, not an int8 one")
-	flags.IntVar(&f.samples, "samples", 200, "photos to calibrate on, drawn from --calib")
-	flags.Uint64Var(&f.seed, "seed", 1, "of the draw")
-	flags.Float64Var(&f.maxDrop, "max-recall-drop", 0.01, "fail when int8 loses more recall@1 than this")
-	if err := cli.ParseOnly(flags, args); err != nil {
-		return err
+func quantizeCommand() cli.Command {
+	return cli.Command{
+		Name: "quantize", Summary: "write an int8 model, calibrated on photos",
+		Long: `Makes a TensorFlow Lite model of a finished run: int8 weights per channel and
+int8 activations per tensor, calibrated on photos, or a float32 model with
+--float. It prints the model's size, recall@1 in float and int8, and the cosine
+between the two, and writes nothing when int8 loses more than
+--max-recall-drop. An int8 model needs --calib.`,
+		Examples: `xbm-convert quantize --run runs/1 --calib photos/train --test photos/test --out model.tflite
+xbm-convert quantize --run runs/1 --float --out float.tflite`,
+		Setup: func(f *cli.Flags) cli.Func {
+			var o quantizeFlags
+			f.StringVar(&o.run, "run", "", "`FOLDER` of a finished run, from xbm-train fit")
+			f.StringVar(&o.calib, "calib", "", "`FOLDER` of photos to calibrate on, like those the board will see; their labels are not used for it")
+			f.StringVar(&o.test, "test", "", "`FOLDER` of class folders to search for; without it every photo of the gallery is searched among the others")
+			f.StringVar(&o.gallery, "gallery", "", "`FOLDER` of class folders to search in, instead of --calib")
+			f.StringVar(&o.out, "out", "", "the .tflite `FILE` to write")
+			f.StringVar(&o.json, "json", "", "also write the figures to this `FILE`")
+			f.BoolVar(&o.float, "float", false, "write the float32 model, not an int8 one")
+			f.IntVar(&o.samples, "samples", 200, "calibrate on `N` photos drawn from --calib")
+			f.Uint64Var(&o.seed, "seed", 1, "`SEED` of the draw")
+			f.Float64Var(&o.maxDrop, "max-recall-drop", 0.01, "fail when int8 loses more recall@1 than this `SHARE`")
+			f.Require("run", "out")
+			return o.quantize
+		},
 	}
-	needed := []string{"run", "out"}
-	if !f.float {
-		needed = append(needed, "calib")
-	}
-	if err := cli.Require(flags, needed...); err != nil {
-		return err
+}
+
+func (f *quantizeFlags) quantize(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
+	if !f.float && f.calib == "" {
+		return cli.Usagef("quantize: --calib missing, or --float")
 	}
 	if f.samples < 1 || !(f.maxDrop >= 0) { // no number is not a bound either
 		return cli.Usagef("--samples must be at least 1 and --max-recall-drop not negative")
@@ -69,7 +78,7 @@ func quantizeCommand(ctx context.Context, args []string, stdout, stderr io.Write
 	if err := tflite.Available(); err != nil {
 		return err
 	}
-	c := conversion{quantizeFlags: f, stderr: stderr}
+	c := conversion{quantizeFlags: *f, stderr: stderr}
 	s, file, err := c.convert(ctx)
 	if err != nil {
 		return err

@@ -9,10 +9,14 @@ import (
 	"xbmedge/internal/tflite"
 )
 
-func versionCommand(_ context.Context, args []string, stdout, stderr io.Writer) error {
-	if err := cli.ParseOnly(cli.Flags("xbm-convert version", stderr), args); err != nil {
-		return err
+func versionCommand() cli.Command {
+	return cli.Command{
+		Name: "version", Summary: "print the version",
+		Setup: func(*cli.Flags) cli.Func { return version },
 	}
+}
+
+func version(_ context.Context, _ []string, stdout, _ io.Writer) error {
 	runtime := "without TensorFlow Lite"
 	if tflite.Available() == nil {
 		runtime = "with TensorFlow Lite " + tflite.Version()

@@ -13,34 +13,48 @@ import (
 	"xbmedge/training/internal/trainer"
 )
 
-func evalCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := cli.Flags("xbm-train eval", stderr)
-	run := flags.String("run", "", "folder of a run")
-	data := flags.String("data", "", "folder with train/ (the gallery) and test/ (the queries) in it")
-	gallery := flags.String("gallery", "", "class folders to search in, instead of train/")
-	queries := flags.String("queries", "", "class folders to search for, instead of test/")
-	summary := flags.String("json", "", "also write the result to this file")
-	if err := cli.ParseOnly(flags, args); err != nil {
-		return err
+// evalFlags is the command line of eval.
+type evalFlags struct{ run, data, gallery, queries, json string }
+
+func evalCommand() cli.Command {
+	return cli.Command{
+		Name: "eval", Summary: "measure retrieval on photos the run has not seen",
+		Long: `Searches for each test photo among the training photos and prints recall@1,
+recall@5 and mAP, in float. It needs --data, or --gallery and --queries in its
+place.`,
+		Examples: `xbm-train eval --run runs/1 --data photos
+xbm-train eval --run runs/1 --gallery photos/train --queries photos/test`,
+		Setup: func(f *cli.Flags) cli.Func {
+			var o evalFlags
+			f.StringVar(&o.run, "run", "", "`FOLDER` of a run")
+			f.StringVar(&o.data, "data", "", "`FOLDER` with train/ (the gallery) and test/ (the queries) in it")
+			f.StringVar(&o.gallery, "gallery", "", "`FOLDER` of class folders to search in, instead of train/")
+			f.StringVar(&o.queries, "queries", "", "`FOLDER` of class folders to search for, instead of test/")
+			f.StringVar(&o.json, "json", "", "also write the result to this `FILE`")
+			return o.eval
+		},
 	}
-	if *gallery == "" && *data != "" {
-		*gallery = filepath.Join(*data, "train")
+}
+
+func (f *evalFlags) eval(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
+	if f.gallery == "" && f.data != "" {
+		f.gallery = filepath.Join(f.data, "train")
 	}
-	if *queries == "" && *data != "" {
-		*queries = filepath.Join(*data, "test")
+	if f.queries == "" && f.data != "" {
+		f.queries = filepath.Join(f.data, "test")
 	}
-	if *run == "" || *gallery == "" || *queries == "" {
+	if f.run == "" || f.gallery == "" || f.queries == "" {
 		return cli.Usagef("eval needs --run and --data, or --gallery and --queries in its place")
 	}
-	galleryPhotos, err := photos.List(*gallery)
+	galleryPhotos, err := photos.List(f.gallery)
 	if err != nil {
 		return err
 	}
-	queryPhotos, err := photos.List(*queries)
+	queryPhotos, err := photos.List(f.queries)
 	if err != nil {
 		return err
 	}
-	e, err := trainer.Evaluate(ctx, *run, galleryPhotos, queryPhotos, slog.New(slog.NewTextHandler(stderr, nil)))
+	e, err := trainer.Evaluate(ctx, f.run, galleryPhotos, queryPhotos, slog.New(slog.NewTextHandler(stderr, nil)))
 	if err != nil {
 		return err
 	}
@@ -49,8 +63,8 @@ func evalCommand(ctx context.Context, args []string, stdout, stderr io.Writer) e
 		fmt.Fprintf(stdout, ", %d unreadable", e.Skipped)
 	}
 	fmt.Fprintln(stdout, ")")
-	if *summary == "" {
+	if f.json == "" {
 		return nil
 	}
-	return atomicfile.WriteJSON(*summary, 0o644, e)
+	return atomicfile.WriteJSON(f.json, 0o644, e)
 }

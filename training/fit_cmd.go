@@ -13,39 +13,59 @@ import (
 	"xbmedge/training/internal/trainer"
 )
 
-func fitCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := cli.Flags("xbm-train fit", stderr)
-	var set cli.Settings
-	data := flags.String("data", "", "folder of class folders, or one with train/ in it")
-	out := flags.String("out", "", "folder of the new run")
-	config := flags.String("config", "", "YAML file; see configs/train.yaml")
-	weights := flags.String("weights", "", "pretrained weights of the backbone; short for --set network.weights=FILE")
-	resume := flags.String("resume", "", "folder of a run to go on with; no other flag is needed")
-	summary := flags.String("json", "", "also write the result to this file")
-	flags.Var(&set, "set", "a.b=value: set a key of the configuration; may be given several times")
-	if err := cli.ParseOnly(flags, args); err != nil {
-		return err
+// fitFlags is the command line of fit.
+type fitFlags struct {
+	data, out, config, weights, resume, json string
+	set                                      cli.Settings
+}
+
+func fitCommand() cli.Command {
+	return cli.Command{
+		Name: "fit", Summary: "train, or go on with a stopped run",
+		Long: `Trains on the photos of --data and keeps configuration, checkpoints, metrics
+and the trained network in the folder --out. A run that was stopped goes on
+with --resume and ends with the very weights an undisturbed one would have.
+
+Every key of the configuration is in configs/train.yaml. Environment variables
+win over the file (XBM_TRAIN_XBM_SIZE sets xbm.size), and --set
+over both.`,
+		Examples: `xbm-train fit --data photos --out runs/1 --config configs/train-pretrained.yaml --weights w.safetensors
+xbm-train fit --resume runs/1`,
+		Setup: func(f *cli.Flags) cli.Func {
+			var o fitFlags
+			f.StringVar(&o.data, "data", "", "`FOLDER` of class folders, or one with train/ in it")
+			f.StringVar(&o.out, "out", "", "`FOLDER` of the new run")
+			f.StringVar(&o.config, "config", "", "YAML `FILE`; see configs/train.yaml")
+			f.StringVar(&o.weights, "weights", "", "`FILE` with pretrained weights of the backbone; short for --set network.weights=FILE")
+			f.StringVar(&o.resume, "resume", "", "`FOLDER` of a run to go on with; no other flag is needed")
+			f.StringVar(&o.json, "json", "", "also write the result to this `FILE`")
+			f.Var(&o.set, "set", "`KEY=VALUE`: set a key of the configuration, such as a.b; may be given several times")
+			return o.fit
+		},
 	}
+}
+
+func (f *fitFlags) fit(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	progress := newProgress(stdout)
 	var result *trainer.Result
 	var err error
 	switch {
-	case *resume != "" && (*data != "" || *out != "" || *config != "" || *weights != "" || len(set) > 0):
+	case f.resume != "" && (f.data != "" || f.out != "" || f.config != "" || f.weights != "" || len(f.set) > 0):
 		return cli.Usagef("--resume goes on with the run's own data and configuration; leave the other flags away")
-	case *resume != "":
-		result, err = trainer.Resume(ctx, *resume, progress, log)
-	case *data == "" || *out == "":
+	case f.resume != "":
+		result, err = trainer.Resume(ctx, f.resume, progress, log)
+	case f.data == "" || f.out == "":
 		return cli.Usagef("fit needs --data and --out, or --resume")
 	default:
 		d := trainer.Description{Config: trainer.DefaultConfig()}
-		if d.Data, err = filepath.Abs(*data); err != nil {
+		if d.Data, err = filepath.Abs(f.data); err != nil {
 			return err
 		}
-		if *weights != "" {
-			set = append(set, "network.weights="+*weights)
+		if f.weights != "" {
+			f.set = append(f.set, "network.weights="+f.weights)
 		}
-		if err := conf.Load(*config, &d.Config, "XBM_TRAIN", set...); err != nil {
+		if err := conf.Load(f.config, &d.Config, "XBM_TRAIN", f.set...); err != nil {
 			return err
 		}
 		if w := &d.Config.Network.Weights; *w != "" {
@@ -53,7 +73,7 @@ func fitCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 				return err
 			}
 		}
-		result, err = trainer.Start(ctx, d, *out, progress, log)
+		result, err = trainer.Start(ctx, d, f.out, progress, log)
 	}
 	progress.end()
 	if err != nil {
@@ -64,8 +84,8 @@ func fitCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		fmt.Fprintf(stdout, ", %d unreadable", result.Skipped)
 	}
 	fmt.Fprintf(stdout, ", %.0f s\n", result.Seconds)
-	if *summary == "" {
+	if f.json == "" {
 		return nil
 	}
-	return atomicfile.WriteJSON(*summary, 0o644, result)
+	return atomicfile.WriteJSON(f.json, 0o644, result)
 }

@@ -11,29 +11,35 @@ import (
 	"xbmedge/training/internal/synth"
 )
 
-func synthCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := cli.Flags("xbm-train synth", stderr)
-	o := synth.DefaultOptions("")
-	flags.StringVar(&o.Dir, "out", o.Dir, "folder of the new data set")
-	flags.BoolVar(&o.Replace, "replace", o.Replace, "replace a data set that an earlier call made there")
-	flags.Uint64Var(&o.Seed, "seed", o.Seed, "of all that is random; equal seeds give equal files")
-	flags.IntVar(&o.Products, "products", o.Products, "things to train on and enrol")
-	flags.IntVar(&o.Strangers, "strangers", o.Strangers, "things that are in the clip and in strangers/ only")
-	flags.IntVar(&o.TrainViews, "train-views", o.TrainViews, "photos of each product in train/")
-	flags.IntVar(&o.TestViews, "test-views", o.TestViews, "other photos of each in test/ and strangers/")
-	flags.IntVar(&o.Size, "size", o.Size, "width and height of a photo in pixels")
-	flags.IntVar(&o.ClipSegments, "clip-segments", o.ClipSegments, "things shown in the clip one after another, empty scenes included; 0: no clip")
-	flags.IntVar(&o.SegmentFrames, "segment-frames", o.SegmentFrames, "mean length of a segment, in frames of 1/25 s")
-	flags.IntVar(&o.Workers, "workers", o.Workers, "goroutines; 0: one for each processor")
-	if err := cli.ParseOnly(flags, args); err != nil {
-		return err
+func synthCommand() cli.Command {
+	return cli.Command{
+		Name: "synth", Summary: "make a data set of drawn products and a clip, to try things with",
+		Examples: "xbm-train synth --out products --products 20",
+		Setup: func(f *cli.Flags) cli.Func {
+			o := synth.DefaultOptions("")
+			f.StringVar(&o.Dir, "out", o.Dir, "`FOLDER` of the new data set")
+			f.BoolVar(&o.Replace, "replace", o.Replace, "replace a data set that an earlier call made there")
+			f.Uint64Var(&o.Seed, "seed", o.Seed, "`SEED` of all that is random; equal seeds give equal files")
+			f.IntVar(&o.Products, "products", o.Products, "`N` things to train on and enrol")
+			f.IntVar(&o.Strangers, "strangers", o.Strangers, "`N` things that are in the clip and in strangers/ only")
+			f.IntVar(&o.TrainViews, "train-views", o.TrainViews, "`N` photos of each product in train/")
+			f.IntVar(&o.TestViews, "test-views", o.TestViews, "`N` other photos of each in test/ and strangers/")
+			f.IntVar(&o.Size, "size", o.Size, "width and height of a photo in `PIXELS`")
+			f.IntVar(&o.ClipSegments, "clip-segments", o.ClipSegments, "`N` things shown in the clip one after another, empty scenes included; 0: no clip")
+			f.IntVar(&o.SegmentFrames, "segment-frames", o.SegmentFrames, "mean length of a segment, in `FRAMES` of 1/25 s")
+			f.IntVar(&o.Workers, "workers", o.Workers, "`N` goroutines; 0: one for each processor")
+			f.Require("out")
+			return func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
+				if err := o.Validate(); err != nil {
+					return cli.Usagef("synth: %w", err)
+				}
+				return drawProducts(ctx, o, stdout, stderr)
+			}
+		},
 	}
-	if err := cli.Require(flags, "out"); err != nil {
-		return err
-	}
-	if err := o.Validate(); err != nil {
-		return cli.Usagef("%s: %w", flags.Name(), err)
-	}
+}
+
+func drawProducts(ctx context.Context, o synth.Options, stdout, stderr io.Writer) error {
 	if err := synth.Generate(ctx, o, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
 		return err
 	}

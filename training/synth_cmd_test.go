@@ -14,11 +14,11 @@ import (
 func TestSynthCommand(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "set")
 	args := []string{
-		"--out", dir, "--products", "2", "--strangers", "1", "--train-views", "2", "--test-views", "1", "--size", "32",
+		"synth", "--out", dir, "--products", "2", "--strangers", "1", "--train-views", "2", "--test-views", "1", "--size", "32",
 		"--clip-segments", "2", "--segment-frames", "4",
 	}
 	var stdout, stderr bytes.Buffer
-	if err := synthCommand(t.Context(), args, &stdout, &stderr); err != nil {
+	if err := newProgram().Run(t.Context(), args, &stdout, &stderr); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"train", "test", "strangers", "products.json", "clip.mjpeg", "clip.json"} {
@@ -29,7 +29,7 @@ func TestSynthCommand(t *testing.T) {
 	if !strings.Contains(stdout.String(), "2 products × 2 photos") {
 		t.Errorf("said %q", stdout.String())
 	}
-	if err := synthCommand(t.Context(), args, &stdout, &stderr); err == nil || errors.Is(err, cli.ErrUsage) {
+	if err := newProgram().Run(t.Context(), args, &stdout, &stderr); err == nil || errors.Is(err, cli.ErrUsage) {
 		t.Errorf("second call into the same folder: %v", err)
 	}
 }
@@ -42,7 +42,7 @@ func TestSynthCommandUsage(t *testing.T) {
 		"one product":  {"--out", "x", "--products", "1"},
 	} {
 		var stdout, stderr bytes.Buffer
-		if err := synthCommand(t.Context(), args, &stdout, &stderr); !errors.Is(err, cli.ErrUsage) {
+		if err := newProgram().Run(t.Context(), append([]string{"synth"}, args...), &stdout, &stderr); !errors.Is(err, cli.ErrUsage) {
 			t.Errorf("%s: %v, want a usage error", name, err)
 		}
 	}

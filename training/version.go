@@ -8,10 +8,14 @@ import (
 	"xbmedge/internal/cli"
 )
 
-func versionCommand(_ context.Context, args []string, stdout, stderr io.Writer) error {
-	if err := cli.ParseOnly(cli.Flags("xbm-train version", stderr), args); err != nil {
-		return err
+func versionCommand() cli.Command {
+	return cli.Command{
+		Name: "version", Summary: "print the version",
+		Setup: func(*cli.Flags) cli.Func { return version },
 	}
+}
+
+func version(_ context.Context, _ []string, stdout, _ io.Writer) error {
 	_, err := fmt.Fprintf(stdout, "xbm-train %s\n", cli.Version())
 	return err
 }

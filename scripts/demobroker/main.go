@@ -18,16 +18,23 @@ import (
 	"xbmedge/internal/cli"
 )
 
-func main() { cli.Main("demobroker", run) }
+func main() { cli.Main("demobroker", cli.Single(command())) }
 
-func run(ctx context.Context, args []string, _, stderr io.Writer) error {
-	fs := cli.Flags("demobroker", stderr)
-	listen := fs.String("listen", "127.0.0.1:0", "address; port 0 takes a free one")
-	portFile := fs.String("port-file", "", "write the port to this file once it listens")
-	if err := cli.ParseOnly(fs, args); err != nil {
-		return err
+func command() cli.Command {
+	return cli.Command{
+		Name: "demobroker", Summary: "run a small MQTT broker for the demo",
+		Setup: func(f *cli.Flags) cli.Func {
+			listen := f.String("listen", "127.0.0.1:0", "`ADDRESS`; port 0 takes a free one")
+			portFile := f.String("port-file", "", "write the port to this `FILE` once it listens")
+			return func(ctx context.Context, _ []string, _, stderr io.Writer) error {
+				return serve(ctx, *listen, *portFile, stderr)
+			}
+		},
 	}
-	socket, err := net.Listen("tcp", *listen)
+}
+
+func serve(ctx context.Context, listen, portFile string, stderr io.Writer) error {
+	socket, err := net.Listen("tcp", listen)
 	if err != nil {
 		return err
 	}
@@ -39,9 +46,9 @@ func run(ctx context.Context, args []string, _, stderr io.Writer) error {
 	if err != nil {
 		return errors.Join(err, socket.Close())
 	}
-	if *portFile != "" {
+	if portFile != "" {
 		port := socket.Addr().(*net.TCPAddr).Port // of a TCP listener
-		if err := atomicfile.WriteBytes(*portFile, 0o644, fmt.Appendln(nil, port)); err != nil {
+		if err := atomicfile.WriteBytes(portFile, 0o644, fmt.Appendln(nil, port)); err != nil {
 			return errors.Join(err, server.Close())
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,41 +49,51 @@ var bounds = map[string]bound{
 	"photos":    {recall: 0.80, drop: 0.01, known: 0.75, unknown: 0.75},
 }
 
-func main() { cli.Main("demoscore", run) }
+func main() { cli.Main("demoscore", cli.Single(command())) }
 
-func run(_ context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := cli.Flags("demoscore", stderr)
-	indexPath := flags.String("clip", "", "index of the clip")
-	enrolled := flags.Bool("enrolled", false, "only list the classes the clip shows as enrolled")
-	dir := flags.String("dir", "", "folder with what the programs of the demo wrote")
-	data := flags.String("data", "", "folder with train/ and test/")
-	which := flags.String("bounds", "synthetic", "synthetic or photos")
-	seconds := flags.Float64("seconds", 0, "time the demo took")
-	out := flags.String("out", "", "file for the summary")
-	if err := cli.ParseOnly(flags, args); err != nil {
-		return err
+// scoreFlags is the command line.
+type scoreFlags struct {
+	clip, dir, data, bounds, out string
+	enrolled                     bool
+	seconds                      float64
+}
+
+func command() cli.Command {
+	return cli.Command{
+		Name: "demoscore", Summary: "compare what the demo did with what it should",
+		Setup: func(f *cli.Flags) cli.Func {
+			var o scoreFlags
+			f.StringVar(&o.clip, "clip", "", "index `FILE` of the clip")
+			f.BoolVar(&o.enrolled, "enrolled", false, "only list the classes the clip shows as enrolled")
+			f.StringVar(&o.dir, "dir", "", "`FOLDER` with what the programs of the demo wrote")
+			f.StringVar(&o.data, "data", "", "`FOLDER` with train/ and test/")
+			f.StringVar(&o.bounds, "bounds", "synthetic", "which `BOUNDS` to hold it to: synthetic or photos")
+			f.Float64Var(&o.seconds, "seconds", 0, "`SECONDS` the demo took")
+			f.StringVar(&o.out, "out", "", "`FILE` for the summary")
+			f.OneOf("bounds", slices.Sorted(maps.Keys(bounds))...)
+			return o.score
+		},
 	}
-	index, err := clip.ReadIndex(*indexPath)
+}
+
+func (f *scoreFlags) score(_ context.Context, _ []string, stdout, _ io.Writer) error {
+	index, err := clip.ReadIndex(f.clip)
 	if err != nil {
 		return err
 	}
-	if *enrolled {
+	if f.enrolled {
 		return listEnrolled(stdout, index)
 	}
-	limit, ok := bounds[*which]
-	if !ok {
-		return fmt.Errorf("no bounds %q", *which)
-	}
-	s, err := summarise(index, *dir, *data)
+	s, err := summarise(index, f.dir, f.data)
 	if err != nil {
 		return err
 	}
-	s.Seconds = *seconds
-	if err := atomicfile.WriteJSON(*out, 0o644, s); err != nil {
+	s.Seconds = f.seconds
+	if err := atomicfile.WriteJSON(f.out, 0o644, s); err != nil {
 		return err
 	}
 	s.print(stdout)
-	return s.check(limit)
+	return s.check(bounds[f.bounds])
 }
 
 func listEnrolled(out io.Writer, index *clip.Index) error {

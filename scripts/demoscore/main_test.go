@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"strings"
 	"testing"
 
+	"xbmedge/internal/cli"
 	"xbmedge/internal/clip"
 )
 
@@ -28,6 +31,16 @@ func TestCheck(t *testing.T) {
 		spoil(&s)
 		if err := s.check(bounds["synthetic"]); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not say %q", err, want)
+		}
+	}
+}
+
+// TestCommand: the flags arrive, and bounds that are not known are refused before anything is read.
+func TestCommand(t *testing.T) {
+	for args, usage := range map[string]bool{"--clip /nonexistent/clip.json": false, "--bounds odd": true, "--bounds photos extra": true} {
+		err := cli.Single(command())(t.Context(), strings.Fields(args), io.Discard, io.Discard)
+		if err == nil || errors.Is(err, cli.ErrUsage) != usage || !usage && !strings.Contains(err.Error(), "/nonexistent") {
+			t.Errorf("%q: %v, a usage error: %v", args, err, usage)
 		}
 	}
 }

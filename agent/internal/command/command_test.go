@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,12 +41,16 @@ func TestUsage(t *testing.T) {
 	}{
 		{"", "no command", true},
 		{"fly", `unknown command "fly"`, true},
-		{"run --fast", "not defined: -fast", true},
+		{"enrol", `unknown command "enrol" (did you mean enroll?)`, true},
+		{"gallery lits", `unknown command "lits" (did you mean list?)`, true},
+		{"run --fast", "unknown flag: --fast", true},
 		{"run now", `"now" is not a flag`, true},
 		{"enroll --model m", "--gallery missing", true},
 		{"enroll --model m --gallery g", "want a name and its pictures, or --dir", true},
 		{"once --model m", "--gallery and --image missing", true},
-		{"gallery --gallery g", "want list, or remove", true},
+		{"gallery", "want list, or remove", true},
+		{"gallery remove --gallery g", "want ids", true},
+		{"gallery remove a", "--gallery missing", true},
 		{"gallery list", "--gallery missing", true},
 		{"gallery list --gallery /nonexistent", "/nonexistent", false},
 		{"run", "model.path: is empty", false},
@@ -60,8 +63,8 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%q: %v; want %q, a usage error: %v", tt.args, err, tt.want, tt.usage)
 		}
 	}
-	for _, args := range []string{"help", "--help", "run --help", "version", "--version", "version --json"} {
-		if _, err := run(t, strings.Fields(args)...); err != nil && !errors.Is(err, flag.ErrHelp) {
+	for _, args := range []string{"help", "--help", "run --help", "gallery --help", "help gallery list", "version", "--version", "version --json"} {
+		if _, err := run(t, strings.Fields(args)...); err != nil {
 			t.Errorf("%q: %v", args, err)
 		}
 	}
@@ -243,7 +246,7 @@ func checkWrongModel(t *testing.T, things, clip, dir string) {
 		}
 	}
 	missing := filepath.Join(dir, "none.gallery")
-	_, err := run(t, "check", "--set", "model.path="+other, "--set", "gallery.path="+missing, "--set", "cameras.c.kind=file", "--set", "cameras.c.address="+clip)
+	_, err := run(t, "check-config", "--set", "model.path="+other, "--set", "gallery.path="+missing, "--set", "cameras.c.kind=file", "--set", "cameras.c.address="+clip)
 	if err == nil || !strings.Contains(err.Error(), "xbm-agent enroll") {
 		t.Errorf("missing gallery: %v; want what to do", err)
 	}

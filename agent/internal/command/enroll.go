@@ -28,62 +28,80 @@ type enrolled struct {
 	Calibration *gallery.Calibration `json:"calibration,omitempty"`
 }
 
-func enroll(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	fs := cli.Flags("xbm-agent enroll", stderr)
-	modelPath := fs.String("model", "", "embedding model (.tflite)")
-	galleryPath := fs.String("gallery", "", "gallery file; made when it is not there")
-	dir := fs.String("dir", "", "folder with one sub-folder of pictures for each thing")
-	background := fs.String("background", "", "folder of pictures that show nothing enrolled, for a better threshold")
-	most := fs.Int("max", 0, "at most so many pictures of each thing, evenly taken; 0: all")
-	far := fs.Float64("far", 0.001, "share of strangers that may be taken for a known thing")
-	threshold := fs.Float64("threshold", 0, "set the threshold instead of calibrating it")
-	threads := fs.Int("threads", 1, "processor threads for the model")
-	asJSON := fs.Bool("json", false, "print the outcome as JSON")
-	rest, err := cli.Parse(fs, args)
+// enrolment is the command line of enroll.
+type enrolment struct {
+	model, gallery, dir, background string
+	most, threads                   int
+	far, threshold                  float64
+	json                            bool
+}
+
+func enroll() cli.Command {
+	return cli.Command{
+		Name: "enroll", Args: "[NAME FILE|FOLDER...]",
+		Summary: "enroll things from pictures of them",
+		Long: `Puts one thing into the gallery from its pictures (NAME and files or folders), or
+one thing from each sub-folder of --dir. A thing that is there already gets the
+pictures added. Then the threshold between known and unknown things is
+calibrated on all that is enrolled.`,
+		Examples: `xbm-agent enroll --model m.tflite --gallery things.gallery "Oat milk" oat1.jpg oat2.jpg
+xbm-agent enroll --model m.tflite --gallery things.gallery --dir photos/train`,
+		Setup: func(f *cli.Flags) cli.Func {
+			var e enrolment
+			f.StringVar(&e.model, "model", "", "embedding model `FILE` (.tflite)")
+			f.StringVar(&e.gallery, "gallery", "", "gallery `FILE`; made when it is not there")
+			f.StringVar(&e.dir, "dir", "", "`FOLDER` with one sub-folder of pictures for each thing")
+			f.StringVar(&e.background, "background", "", "`FOLDER` of pictures that show nothing enrolled, for a better threshold")
+			f.IntVar(&e.most, "max", 0, "at most `N` pictures of each thing, evenly taken; 0: all")
+			f.Float64Var(&e.far, "far", 0.001, "`SHARE` of strangers that may be taken for a known thing")
+			f.Float64Var(&e.threshold, "threshold", 0, "set the threshold to this `COSINE` instead of calibrating it")
+			f.IntVar(&e.threads, "threads", 1, "run the model on `N` processor threads")
+			f.BoolVar(&e.json, "json", false, "print the outcome as JSON")
+			f.Require("model", "gallery")
+			return e.run
+		},
+	}
+}
+
+func (o *enrolment) run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	things, err := findThings(o.dir, args)
 	if err != nil {
 		return err
 	}
-	if err := cli.Require(fs, "model", "gallery"); err != nil {
-		return err
-	}
-	things, err := findThings(*dir, rest)
-	if err != nil {
-		return err
-	}
-	if err := atomicfile.Check(*galleryPath); err != nil { // before the long work
+	if err := atomicfile.Check(o.gallery); err != nil { // before the long work
 		return err
 	}
 	log := newLogger(stderr, config.Log{Level: "info"})
-	embedder, err := openModel(*modelPath, *threads, log)
+	embedder, err := openModel(o.model, o.threads, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, embedder.Close()) }()
-	g, err := gallery.Load(*galleryPath, galleryModel(embedder))
+	g, err := gallery.Load(o.gallery, galleryModel(embedder))
 	if errors.Is(err, os.ErrNotExist) {
 		g, err = gallery.New(galleryModel(embedder))
 	}
 	if err != nil {
 		return err
 	}
-	out := enrolled{Gallery: *galleryPath}
+	out := enrolled{Gallery: o.gallery}
 	before := g.Len()
-	if out.Skipped, err = enrollAll(ctx, g, embedder, things, *most, stderr); err != nil {
+	if out.Skipped, err = enrollAll(ctx, g, embedder, things, o.most, stderr); err != nil {
 		return err
 	}
 	out.Added = g.Len() - before
-	if *threshold != 0 {
-		if err := g.SetThreshold(float32(*threshold)); err != nil {
+	if o.threshold != 0 {
+		if err := g.SetThreshold(float32(o.threshold)); err != nil {
 			return err
 		}
-	} else if out.Calibration, err = calibrate(ctx, g, embedder, *far, *background, stderr); err != nil {
+	} else if out.Calibration, err = calibrate(ctx, g, embedder, o.far, o.background, stderr); err != nil {
 		return err
 	}
-	if err := g.Save(*galleryPath); err != nil {
+	if err := g.Save(o.gallery); err != nil {
 		return err
 	}
 	out.Identities, out.Threshold = g.Entries(), g.Threshold()
-	return printEnrolled(stdout, out, *asJSON)
+	return printEnrolled(stdout, out, o.json)
 }
 
 // enrollAll embeds the pictures of all things and puts them into the gallery. It returns how many could not be read.

@@ -12,24 +12,42 @@ import (
 	"xbmedge/internal/gallery"
 )
 
-func galleryCommand(_ context.Context, args []string, stdout, stderr io.Writer) error {
-	fs := cli.Flags("xbm-agent gallery", stderr)
-	path := fs.String("gallery", "", "gallery file")
-	asJSON := fs.Bool("json", false, "print JSON")
-	rest, err := cli.Parse(fs, args)
-	if err != nil {
-		return err
+func galleryGroup() cli.Command {
+	return cli.Command{
+		Name: "gallery", Summary: "look at what is enrolled, and change it",
+		Commands: []cli.Command{galleryList(), galleryRemove()},
 	}
-	if err := cli.Require(fs, "gallery"); err != nil {
-		return err
+}
+
+func galleryList() cli.Command {
+	return cli.Command{
+		Name: "list", Summary: "list what is enrolled",
+		Examples: "xbm-agent gallery list --gallery things.gallery",
+		Setup: func(f *cli.Flags) cli.Func {
+			path := f.String("gallery", "", "gallery `FILE`")
+			asJSON := f.Bool("json", false, "print JSON")
+			f.Require("gallery")
+			return func(_ context.Context, _ []string, stdout, _ io.Writer) error { return list(*path, *asJSON, stdout) }
+		},
 	}
-	switch {
-	case len(rest) == 1 && rest[0] == "list":
-		return galleryList(*path, *asJSON, stdout)
-	case len(rest) > 1 && rest[0] == "remove":
-		return galleryRemove(*path, rest[1:], stdout)
+}
+
+func galleryRemove() cli.Command {
+	return cli.Command{
+		Name: "remove", Args: "ID...", Summary: "forget things",
+		Long:     "Takes things out of the gallery. `xbm-agent gallery list` tells their ids.",
+		Examples: "xbm-agent gallery remove --gallery things.gallery oat-milk",
+		Setup: func(f *cli.Flags) cli.Func {
+			path := f.String("gallery", "", "gallery `FILE`")
+			f.Require("gallery")
+			return func(_ context.Context, ids []string, stdout, _ io.Writer) error {
+				if len(ids) == 0 {
+					return cli.Usagef("gallery remove: want ids")
+				}
+				return remove(*path, ids, stdout)
+			}
+		},
 	}
-	return cli.Usagef("gallery: want list, or remove and ids")
 }
 
 // listed is what `gallery list --json` prints.
@@ -41,7 +59,7 @@ type listed struct {
 	Identities []gallery.Entry `json:"identities"`
 }
 
-func galleryList(path string, asJSON bool, stdout io.Writer) error {
+func list(path string, asJSON bool, stdout io.Writer) error {
 	g, err := gallery.Read(path)
 	if err != nil {
 		return err
@@ -62,7 +80,7 @@ func galleryList(path string, asJSON bool, stdout io.Writer) error {
 	return errors.Join(err, w.Flush())
 }
 
-func galleryRemove(path string, ids []string, stdout io.Writer) error {
+func remove(path string, ids []string, stdout io.Writer) error {
 	g, err := gallery.Read(path)
 	if err != nil {
 		return err

@@ -17,41 +17,58 @@ import (
 	"xbmedge/internal/cli"
 )
 
-func listen(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	fs := cli.Flags("xbm-agent listen", stderr)
-	broker := fs.String("broker", "tcp://localhost:1883", "broker URL")
-	username := fs.String("username", "", "user at the broker")
-	passwordFile := fs.String("password-file", "", "file with the password")
-	ca := fs.String("ca", "", "file with certificates to trust instead of the system's")
-	topic := fs.String("topic", "xbm/#", "topics to listen to, separated by commas")
-	asJSON := fs.Bool("json", false, `print {"topic","retained","payload"} a line, with the payload as it came if it is JSON`)
-	countFile := fs.String("count-file", "", "write the counts to this file at the end (JSON)")
-	readyFile := fs.String("ready-file", "", "make this file once listening")
-	untilOffline := fs.Bool("exit-after-offline", false, "end when a node goes offline")
-	if err := cli.ParseOnly(fs, args); err != nil {
-		return err
+// listenFlags is the command line of listen.
+type listenFlags struct {
+	broker, username, passwordFile, ca, topic string
+	json, untilOffline                        bool
+	countFile, readyFile                      string
+}
+
+func listen() cli.Command {
+	return cli.Command{
+		Name: "listen", Summary: "print what arrives at a broker",
+		Long: `Prints a line for everything that an agent recognises, and for agents that come
+and go, until it is interrupted.`,
+		Examples: `xbm-agent listen --broker tcp://localhost:1883
+xbm-agent listen --topic 'xbm/porch/#' --json`,
+		Setup: func(f *cli.Flags) cli.Func {
+			var o listenFlags
+			f.StringVar(&o.broker, "broker", "tcp://localhost:1883", "broker `URL`")
+			f.StringVar(&o.username, "username", "", "`USER` at the broker")
+			f.StringVar(&o.passwordFile, "password-file", "", "`FILE` with the password")
+			f.StringVar(&o.ca, "ca", "", "`FILE` with certificates to trust instead of the system's")
+			f.StringVar(&o.topic, "topic", "xbm/#", "`TOPIC` to listen to, or several separated by commas")
+			f.BoolVar(&o.json, "json", false, `print {"topic","retained","payload"} a line, with the payload as it came if it is JSON`)
+			f.StringVar(&o.countFile, "count-file", "", "write the counts to this `FILE` at the end (JSON)")
+			f.StringVar(&o.readyFile, "ready-file", "", "make this `FILE` once listening")
+			f.BoolVar(&o.untilOffline, "exit-after-offline", false, "end when a node goes offline")
+			return o.run
+		},
 	}
-	tlsConfig, err := mqtt.TLSFiles{CA: *ca}.Config()
+}
+
+func (o *listenFlags) run(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
+	tlsConfig, err := mqtt.TLSFiles{CA: o.ca}.Config()
 	if err != nil {
 		return err
 	}
-	cfg := mqtt.Config{Broker: *broker, Username: *username, TLS: tlsConfig}
-	if *passwordFile != "" {
-		data, err := os.ReadFile(*passwordFile)
+	cfg := mqtt.Config{Broker: o.broker, Username: o.username, TLS: tlsConfig}
+	if o.passwordFile != "" {
+		data, err := os.ReadFile(o.passwordFile)
 		if err != nil {
 			return fmt.Errorf("--password-file: %w", err)
 		}
 		cfg.Password = strings.TrimRight(string(data), "\r\n")
 	}
-	l := &listener{out: stdout, asJSON: *asJSON, untilOffline: *untilOffline, seqs: map[string]uint64{}}
+	l := &listener{out: stdout, asJSON: o.json, untilOffline: o.untilOffline, seqs: map[string]uint64{}}
 	onReady := func() error { return nil }
-	if *readyFile != "" {
-		onReady = func() error { return atomicfile.WriteBytes(*readyFile, 0o644, []byte("ready\n")) }
+	if o.readyFile != "" {
+		onReady = func() error { return atomicfile.WriteBytes(o.readyFile, 0o644, []byte("ready\n")) }
 	}
 	log := newLogger(stderr, config.Log{Level: "info"})
-	err = mqtt.Listen(ctx, cfg, strings.Split(*topic, ","), log, onReady, l.handle)
-	if *countFile != "" {
-		err = errors.Join(err, atomicfile.WriteJSON(*countFile, 0o644, l.counts))
+	err = mqtt.Listen(ctx, cfg, strings.Split(o.topic, ","), log, onReady, l.handle)
+	if o.countFile != "" {
+		err = errors.Join(err, atomicfile.WriteJSON(o.countFile, 0o644, l.counts))
 	}
 	return errors.Join(err, l.err)
 }

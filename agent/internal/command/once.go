@@ -26,55 +26,68 @@ type recognised struct {
 	EmbedMS   float64             `json:"embed_ms"`
 }
 
-func once(_ context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	fs := cli.Flags("xbm-agent once", stderr)
-	modelPath := fs.String("model", "", "embedding model (.tflite)")
-	galleryPath := fs.String("gallery", "", "gallery file")
-	image := fs.String("image", "", "picture (JPEG or PNG)")
-	threshold := fs.Float64("threshold", 0, "least cosine of a known thing; 0: the gallery's own")
-	topK := fs.Int("topk", 5, "how many near identities to list")
-	threads := fs.Int("threads", 1, "processor threads for the model")
-	asJSON := fs.Bool("json", false, "print JSON")
-	if err := cli.ParseOnly(fs, args); err != nil {
-		return err
+// onceFlags is the command line of once.
+type onceFlags struct {
+	model, gallery, image string
+	threshold             float64
+	topK, threads         int
+	json                  bool
+}
+
+func once() cli.Command {
+	return cli.Command{
+		Name: "once", Summary: "recognise one picture",
+		Examples: "xbm-agent once --model m.tflite --gallery things.gallery --image new.jpg",
+		Setup: func(f *cli.Flags) cli.Func {
+			var o onceFlags
+			f.StringVar(&o.model, "model", "", "embedding model `FILE` (.tflite)")
+			f.StringVar(&o.gallery, "gallery", "", "gallery `FILE`")
+			f.StringVar(&o.image, "image", "", "picture `FILE` (JPEG or PNG)")
+			f.Float64Var(&o.threshold, "threshold", 0, "least `COSINE` of a known thing; 0: the gallery's own")
+			f.IntVar(&o.topK, "topk", 5, "list the `N` nearest identities")
+			f.IntVar(&o.threads, "threads", 1, "run the model on `N` processor threads")
+			f.BoolVar(&o.json, "json", false, "print JSON")
+			f.Require("model", "gallery", "image")
+			return o.run
+		},
 	}
-	if err := cli.Require(fs, "model", "gallery", "image"); err != nil {
-		return err
-	}
-	embedder, err := openModel(*modelPath, *threads, newLogger(stderr, config.Log{Level: "info"}))
+}
+
+func (o *onceFlags) run(_ context.Context, _ []string, stdout, stderr io.Writer) (err error) {
+	embedder, err := openModel(o.model, o.threads, newLogger(stderr, config.Log{Level: "info"}))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, embedder.Close()) }()
-	g, err := loadGallery(*galleryPath, embedder)
+	g, err := loadGallery(o.gallery, embedder)
 	if err != nil {
 		return err
 	}
-	matcher, err := gallery.NewMatcher(g, *topK, float32(*threshold))
+	matcher, err := gallery.NewMatcher(g, o.topK, float32(o.threshold))
 	if err != nil {
 		return err
 	}
-	frame, err := vision.DecodeFile(*image)
+	frame, err := vision.DecodeFile(o.image)
 	if err != nil {
 		return err
 	}
 	embedding := make([]float32, embedder.Dim())
 	started := time.Now()
 	if err := embedder.Embed(embedding, frame); err != nil {
-		return fmt.Errorf("%s: %w", *image, err)
+		return fmt.Errorf("%s: %w", o.image, err)
 	}
 	took := time.Since(started)
 	d := matcher.Match(embedding)
 	out := recognised{
-		Image: *image, Known: d.Known, Identity: d.Identity, Score: d.Score, Margin: d.Margin, Threshold: d.Threshold,
+		Image: o.image, Known: d.Known, Identity: d.Identity, Score: d.Score, Margin: d.Margin, Threshold: d.Threshold,
 		TopK: d.TopK, EmbedMS: float64(took.Microseconds()) / 1000,
 	}
 	if !d.Known {
 		out.Identity = gallery.Identity{ID: gallery.UnknownID, Name: "Unknown"}
 	}
-	if *asJSON {
+	if o.json {
 		return json.NewEncoder(stdout).Encode(out)
 	}
-	_, err = fmt.Fprintf(stdout, "%s: %s, score %.3f (threshold %.3f, margin %.3f)\n", *image, out.Identity.Name, d.Score, d.Threshold, d.Margin)
+	_, err = fmt.Fprintf(stdout, "%s: %s, score %.3f (threshold %.3f, margin %.3f)\n", o.image, out.Identity.Name, d.Score, d.Threshold, d.Margin)
 	return err
 }

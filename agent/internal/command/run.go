@@ -3,7 +3,6 @@ package command
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,18 +23,36 @@ import (
 	"xbmedge/internal/tflite"
 )
 
-func runAgent(ctx context.Context, args []string, _, stderr io.Writer) (err error) {
-	fs := cli.Flags("xbm-agent run", stderr)
-	load := configFlags(fs)
-	out := fs.String("results", "", "write the outcome of every frame to this file, one JSON object a line")
-	summary := fs.String("summary", "", "write what was done to this file at the end (JSON)")
-	if err := cli.ParseOnly(fs, args); err != nil {
-		return err
+// runFlags is the command line of run.
+type runFlags struct {
+	load             func() (*config.Config, error)
+	results, summary string
+}
+
+func run() cli.Command {
+	return cli.Command{
+		Name: "run", Summary: "run the cameras",
+		Long: `Recognises what the cameras see until it is interrupted, or, where all sources are
+clips and folders, until their end.
+
+Every key of the configuration is in configs/agent.yaml. Environment variables
+win over the file (XBM_MQTT_BROKER sets mqtt.broker), and --set over both.`,
+		Examples: `xbm-agent run --config agent.yaml
+xbm-agent run --config agent.yaml --set mqtt.broker=tcp://broker:1883 --set log.level=debug`,
+		Setup: func(f *cli.Flags) cli.Func {
+			o := runFlags{load: configFlags(f)}
+			f.StringVar(&o.results, "results", "", "write the outcome of every frame to this `FILE`, one JSON object a line")
+			f.StringVar(&o.summary, "summary", "", "write what was done to this `FILE` at the end (JSON)")
+			return o.run
+		},
 	}
+}
+
+func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (err error) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // from here on it does not end the program
 	defer signal.Stop(hangups)
-	cfg, err := load()
+	cfg, err := o.load()
 	if err != nil {
 		return err
 	}
@@ -44,13 +61,13 @@ func runAgent(ctx context.Context, args []string, _, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	r := &reloader{load: load, embedder: embedder, log: log}
+	r := &reloader{load: o.load, embedder: embedder, log: log}
 	defer func() { err = errors.Join(err, r.embedder.Close()) }()
 	if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
 		log.Warn("the state folder cannot be made; nothing is kept across restarts", "error", err)
 	}
-	if *summary != "" {
-		if err := atomicfile.Check(*summary); err != nil {
+	if o.summary != "" {
+		if err := atomicfile.Check(o.summary); err != nil {
 			return err
 		}
 	}
@@ -61,8 +78,8 @@ func runAgent(ctx context.Context, args []string, _, stderr io.Writer) (err erro
 	parts := app.Parts{
 		Embedder: embedder, Quant: embedder.Model().Quant, Gallery: g, Manager: manager, Board: board.New("/"), Log: log,
 	}
-	if *out != "" {
-		file, failed := results.Create(*out)
+	if o.results != "" {
+		file, failed := results.Create(o.results)
 		if failed != nil {
 			return failed
 		}
@@ -77,8 +94,8 @@ func runAgent(ctx context.Context, args []string, _, stderr io.Writer) (err erro
 		"embeddings", g.Len(), "threshold", g.Threshold())
 	r.app, r.parts = a, parts
 	err = withReloads(ctx, r, hangups, a.Run)
-	if *summary != "" {
-		err = errors.Join(err, atomicfile.WriteJSON(*summary, 0o644, a.Summary()))
+	if o.summary != "" {
+		err = errors.Join(err, atomicfile.WriteJSON(o.summary, 0o644, a.Summary()))
 	}
 	return err
 }
@@ -98,31 +115,11 @@ func withReloads(ctx context.Context, r *reloader, signals <-chan os.Signal, run
 }
 
 // configFlags adds the flags that say what configuration to take. The function loads it, once they are parsed.
-func configFlags(fs *flag.FlagSet) (load func() (*config.Config, error)) {
-	path := fs.String("config", "", "configuration file (YAML)")
+func configFlags(f *cli.Flags) (load func() (*config.Config, error)) {
+	path := f.String("config", "", "configuration `FILE` (YAML)")
 	var set cli.Settings
-	fs.Var(&set, "set", "key=value, over the file and the environment; may be repeated")
+	f.Var(&set, "set", "`KEY=VALUE`, over the file and the environment; may be repeated")
 	return func() (*config.Config, error) { return config.Load(*path, set...) }
-}
-
-// check does everything that run does before its first frame.
-func check(_ context.Context, args []string, stdout, stderr io.Writer) error {
-	fs := cli.Flags("xbm-agent check", stderr)
-	load := configFlags(fs)
-	if err := cli.ParseOnly(fs, args); err != nil {
-		return err
-	}
-	cfg, err := load()
-	if err != nil {
-		return err
-	}
-	embedder, g, err := open(cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(stdout, "good: node %s, model %s, %d identities, %d cameras\n",
-		cfg.Node, embedder.Model().Name, len(g.Entries()), len(cfg.Cameras))
-	return errors.Join(err, embedder.Close())
 }
 
 // open refuses parts that are missing, and opens the model and its gallery.

@@ -21,17 +21,22 @@ type versions struct {
 	Camera   string `json:"camera"` // gocv and OpenCV
 }
 
-func version(_ context.Context, args []string, stdout, stderr io.Writer) error {
-	fs := cli.Flags("xbm-agent version", stderr)
-	asJSON := fs.Bool("json", false, "print JSON")
-	if err := cli.ParseOnly(fs, args); err != nil {
-		return err
+func version() cli.Command {
+	return cli.Command{
+		Name: "version", Summary: "print the version and the parts compiled in",
+		Setup: func(f *cli.Flags) cli.Func {
+			asJSON := f.Bool("json", false, "print JSON")
+			return func(_ context.Context, _ []string, stdout, _ io.Writer) error { return printVersion(stdout, *asJSON) }
+		},
 	}
+}
+
+func printVersion(stdout io.Writer, asJSON bool) error {
 	v := versions{
 		Version: cli.Version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		TFLite: tflite.Version(), Camera: camera.Version(),
 	}
-	if *asJSON {
+	if asJSON {
 		return json.NewEncoder(stdout).Encode(v)
 	}
 	part := func(version string) string {

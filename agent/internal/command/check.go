@@ -1,0 +1,38 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"xbmedge/internal/cli"
+)
+
+// checkConfig does everything that run does before its first frame.
+func checkConfig() cli.Command {
+	return cli.Command{
+		Name: "check-config", Summary: "check a configuration and what it names",
+		Long: `Does everything that run does before its first frame: reads the configuration with
+all that wins over it, and opens the model and the gallery. It does not ask
+cameras and the broker, which may come later.`,
+		Examples: "xbm-agent check-config --config agent.yaml",
+		Setup: func(f *cli.Flags) cli.Func {
+			load := configFlags(f)
+			return func(_ context.Context, _ []string, stdout, _ io.Writer) error {
+				cfg, err := load()
+				if err != nil {
+					return err
+				}
+				embedder, g, err := open(cfg, slog.New(slog.DiscardHandler))
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(stdout, "good: node %s, model %s, %d identities, %d cameras\n",
+					cfg.Node, embedder.Model().Name, len(g.Entries()), len(cfg.Cameras))
+				return errors.Join(err, embedder.Close())
+			}
+		},
+	}
+}
