@@ -61,6 +61,8 @@ var owners = map[string][]string{
 	"github.com/tphakala/go-tflite":       {"xbmedge/internal/tflite"},
 	"github.com/eclipse/paho.mqtt.golang": {"xbmedge/agent/internal/mqtt"},
 	"github.com/spf13/viper":              {"xbmedge/internal/conf"},
+	"github.com/spf13/cobra":              {"xbmedge/internal/cli"},
+	"github.com/spf13/pflag":              {"xbmedge/internal/cli"},
 	"github.com/gomlx":                    {"xbmedge/training"},
 	"github.com/google/flatbuffers":       {"xbmedge/internal/tflitefile"},
 	"github.com/mochi-mqtt/server":        {"xbmedge/scripts/demobroker", "xbmedge/agent/internal/mqtt"},
