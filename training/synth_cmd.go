@@ -14,12 +14,15 @@ import (
 func synthCommand() cli.Command {
 	return cli.Command{
 		Name: "synth", Summary: "make a data set of drawn products and a clip, to try things with",
+		Long: `Draws things and takes photos of them for train/ and test/, and films a clip in
+which they and strangers, which are in no class of train/, come and go. Equal
+seeds give equal files.`,
 		Examples: "xbm-train synth --out products --products 20",
 		Setup: func(f *cli.Flags) cli.Func {
 			o := synth.DefaultOptions("")
 			f.StringVar(&o.Dir, "out", o.Dir, "`FOLDER` of the new data set")
 			f.BoolVar(&o.Replace, "replace", o.Replace, "replace a data set that an earlier call made there")
-			f.Uint64Var(&o.Seed, "seed", o.Seed, "`SEED` of all that is random; equal seeds give equal files")
+			f.Uint64Var(&o.Seed, "seed", o.Seed, "`SEED` of all that is random")
 			f.IntVar(&o.Products, "products", o.Products, "`N` things to train on and enrol")
 			f.IntVar(&o.Strangers, "strangers", o.Strangers, "`N` things that are in the clip and in strangers/ only")
 			f.IntVar(&o.TrainViews, "train-views", o.TrainViews, "`N` photos of each product in train/")

@@ -54,7 +54,7 @@ func testProgram() *Program {
 		f.OneOf("kind", "plain", "fancy")
 	}, func([]string) string { return out + kind })
 	do.Long = "Does it.\n\nThen `stops`."
-	do.Examples = "prog do --out f"
+	do.Examples = "prog do --out 'f'"
 	secret := printing("secret", "", none, func([]string) string { return "found" })
 	secret.Hidden = true
 	words := func(args []string) string { return strings.Join(args, "+") }

@@ -38,7 +38,7 @@ func TestHelpListsWhatIsNotHidden(t *testing.T) {
 func TestHelpOfACommand(t *testing.T) {
 	want := "prog do - print do\n\nDoes it.\n\nThen `stops`.\n\n" +
 		"Usage:\n  prog do --out FILE [flags]\n\n" +
-		"Examples:\n  prog do --out f\n\n" +
+		"Examples:\n  prog do --out 'f'\n\n" +
 		"Flags:\n" +
 		"  --out FILE        FILE to write (required)\n" +
 		"  --kind KIND       what KIND of *it* (default plain)\n" +
@@ -118,9 +118,12 @@ func TestManualPages(t *testing.T) {
 			t.Errorf("%s for a command that is hidden", name)
 		}
 	}
+	if want := ".SH COMMANDS\n.TP\n\\fBprog list add\\fP\nprint add\n"; !strings.Contains(pages["prog-list.1"], want) {
+		t.Errorf("no %q in\n%s", want, pages["prog-list.1"])
+	}
 	page := pages["prog-do.1"]
 	for _, want := range []string{
-		`\fBprog do \-\-out FILE [flags]\fP`, "Does it.\n", "\\fBstops\\fR", ".EX\nprog do \\-\\-out f\n.EE\n",
+		`\fBprog do \-\-out FILE [flags]\fP`, "Does it.\n", "\\fBstops\\fR", ".EX\nprog do \\-\\-out \\(aqf\\(aq\n.EE\n",
 		"\\fB\\-\\-out\\fP \\fIFILE\\fP\nFILE to write (required)\n", "\\fB\\-\\-fast\\fP\nbe fast\n", "what KIND of *it* (default plain)\n",
 		".SH SEE ALSO\n\\fBprog(1)\\fP\n",
 	} {

@@ -70,11 +70,15 @@ func writePages(cmd *cobra.Command, folder, date string) error {
 }
 
 // page makes one page. cobra would list the flags with their defaults in place of their values' names: they are hidden
-// from it and listed after the description, which goes into the page as Markdown.
+// from it and listed after the description, which goes into the page as Markdown; so are the commands of a group.
 func page(cmd *cobra.Command, title, date string) ([]byte, error) {
 	text := cmd.Long
 	if text == "" {
 		text = sentence(cmd.Short)
+	}
+	if len(available(cmd)) > 0 {
+		text += "\n\n# COMMANDS\n\n"
+		listCommands(cmd, func(command, summary string) { text += "**" + command + "**\n: " + escape(summary) + "\n\n" })
 	}
 	text += "\n\n# OPTIONS\n\n"
 	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
@@ -86,7 +90,7 @@ func page(cmd *cobra.Command, title, date string) ([]byte, error) {
 		text += "\n: " + escape(usage) + "\n\n"
 		flag.Hidden = true
 	})
-	cmd.Long = text + "# EXIT STATUS\n\n0 after success, 1 after a failure, 2 after a wrong command line, unless said otherwise above.\n"
+	cmd.Long = text + "# EXIT STATUS\n\n0 after success, 1 after a failure, 2 after a wrong command line, unless\nsaid otherwise above.\n"
 	var none time.Time // cobra would take today's date, or the one wanted in the local time zone and without its day
 	var out bytes.Buffer
 	header := doc.GenManHeader{Title: title, Section: "1", Date: &none, Source: "xbmedge", Manual: "xbmedge manual"}
@@ -94,18 +98,31 @@ func page(cmd *cobra.Command, title, date string) ([]byte, error) {
 		return nil, err
 	}
 	text = strings.Replace(out.String(), none.Format(`"Jan 2006"`), strconv.Quote(date), 1)
-	return []byte(minusSigns(text)), nil
+	return []byte(tidy(text)), nil
 }
 
-// minusSigns turns hyphens in roff text into minus signs: people copy flags out of a page, and search for them.
-func minusSigns(page string) string {
-	lines := strings.Split(page, "\n")
-	for i, line := range lines {
-		if !strings.HasPrefix(line, ".") { // no request
-			lines[i] = strings.NewReplacer(`\-`, `\-`, "-", `\-`).Replace(line)
+// tidy makes roff text such that what is copied out of a page, or searched for in it, are the characters that were
+// meant: hyphens are minus signs, and in examples quotes stay as they are. Empty lines outside examples go: the requests
+// for paragraphs make the space.
+func tidy(page string) string {
+	text := strings.NewReplacer(`\-`, `\-`, "-", `\-`)
+	example := strings.NewReplacer(`\-`, `\-`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "~", `\(ti`, "^", `\(ha`)
+	var out strings.Builder
+	inExample := false
+	for line := range strings.Lines(page) {
+		switch {
+		case strings.HasPrefix(line, "."):
+			inExample = strings.HasPrefix(line, ".EX")
+		case inExample:
+			line = example.Replace(line)
+		case line == "\n":
+			continue
+		default:
+			line = text.Replace(line)
 		}
+		out.WriteString(line)
 	}
-	return strings.Join(lines, "\n")
+	return out.String()
 }
 
 // sentence makes one of a summary.
