@@ -28,12 +28,12 @@ func failing(name string, err error) Command {
 	}}
 }
 
-// printing is a command that prints what print returns of its arguments; declare may add flags.
-func printing(name, args string, declare func(f *Flags), print func(args []string) string) Command {
+// printing is a command that prints what text returns of its arguments; declare may add flags.
+func printing(name, args string, declare func(f *Flags), text func(args []string) string) Command {
 	return Command{Name: name, Args: args, Summary: "print " + name, Setup: func(f *Flags) Func {
 		declare(f)
 		return func(_ context.Context, args []string, stdout, _ io.Writer) error {
-			_, err := io.WriteString(stdout, print(args))
+			_, err := io.WriteString(stdout, text(args))
 			return err
 		}
 	}}
@@ -89,6 +89,7 @@ func TestExitCodes(t *testing.T) {
 		{"do --help", 0, "FILE to write", ""},
 		{"do -h", 0, "FILE to write", ""},
 		{"help do", 0, "FILE to write", ""},
+		{"help help", 0, "print this help", ""},
 		{"help list add", 0, "prog list add - print add", ""},
 		{"version", 0, "v1", ""},
 		{"--version", 0, "v1", ""},

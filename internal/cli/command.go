@@ -43,7 +43,7 @@ func (c Command) build() *cobra.Command {
 	} else {
 		c.leaf(cmd, flags)
 	}
-	flags.BoolP("help", "h", false, "print this help")
+	addHelpFlag(cmd)
 	flags.complete(cmd)
 	for _, sub := range c.Commands {
 		cmd.AddCommand(sub.build())

@@ -21,7 +21,7 @@ type Flags struct {
 // Require says that these flags must be given and not be empty. What is missing is an ErrUsage before the command runs.
 func (f *Flags) Require(names ...string) {
 	for _, name := range names {
-		f.must(f.SetAnnotation(name, cobra.BashCompOneRequiredFlag, []string{"true"}))
+		must(f.SetAnnotation(name, cobra.BashCompOneRequiredFlag, []string{"true"}))
 	}
 	f.required = append(f.required, names...)
 }
@@ -61,18 +61,18 @@ func (f *Flags) complete(cmd *cobra.Command) {
 		values, some := f.choices[flag.Name]
 		switch name, _ := valueName(flag); {
 		case some:
-			f.must(cmd.RegisterFlagCompletionFunc(flag.Name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)))
+			must(cmd.RegisterFlagCompletionFunc(flag.Name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)))
 		case name == "FILE" || name == "":
 		case name == "FOLDER":
-			f.must(cmd.MarkFlagDirname(flag.Name))
+			must(cmd.MarkFlagDirname(flag.Name))
 		default:
-			f.must(cmd.RegisterFlagCompletionFunc(flag.Name, cobra.NoFileCompletions))
+			must(cmd.RegisterFlagCompletionFunc(flag.Name, cobra.NoFileCompletions))
 		}
 	})
 }
 
 // must panics on what only a wrongly written command can bring about: it names a flag that it did not declare.
-func (f *Flags) must(err error) {
+func must(err error) {
 	if err != nil {
 		panic(fmt.Sprintf("cli: %v", err))
 	}

@@ -19,6 +19,7 @@ func addHelp(root *cobra.Command) {
 		}
 		cmd.Use, cmd.Short, cmd.Long = "help [COMMAND...]", "tell how a command is used", ""
 		cmd.DisableFlagsInUseLine = true
+		addHelpFlag(cmd)
 		cmd.RunE = func(_ *cobra.Command, args []string) error {
 			topic, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {
@@ -29,6 +30,9 @@ func addHelp(root *cobra.Command) {
 		}
 	}
 }
+
+// addHelpFlag gives a command the flag with which cobra prints its help.
+func addHelpFlag(cmd *cobra.Command) { cmd.Flags().BoolP("help", "h", false, "print this help") }
 
 // writeHelp writes all that is to be known of a command.
 func writeHelp(out io.Writer, cmd *cobra.Command) {

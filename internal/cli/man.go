@@ -62,11 +62,11 @@ func writePages(cmd *cobra.Command, folder, date string) error {
 		}
 	}
 	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-")
-	page, err := page(cmd, strings.ToUpper(name), date)
+	text, err := page(cmd, strings.ToUpper(name), date)
 	if err != nil {
 		return fmt.Errorf("man: %s: %w", name, err)
 	}
-	return atomicfile.WriteBytes(filepath.Join(folder, name+".1"), 0o644, page)
+	return atomicfile.WriteBytes(filepath.Join(folder, name+".1"), 0o644, text)
 }
 
 // page makes one page. cobra would list the flags with their defaults in place of their values' names: they are hidden

@@ -24,16 +24,25 @@ func (p *Program) Main() { Main(p.Name, p.Run) }
 // Run carries out the command that the first argument names. --version is short for the command version, if there is
 // one.
 func (p *Program) Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 && args[0] == "--version" && p.hasVersion() {
+		args = slices.Concat([]string{"version"}, args[1:])
+	}
+	return program{p.build()}.run(ctx, args, stdout, stderr) //nolint:contextcheck // commands get the context from cobra
+}
+
+// build makes all commands.
+func (p *Program) build() *cobra.Command {
 	root := Command{Name: p.Name, Summary: p.Summary, Long: p.Long, Commands: p.Commands}.build()
 	root.AddCommand(completion(root).build(), man(root).build())
 	addHelp(root)
-	if slices.ContainsFunc(p.Commands, func(c Command) bool { return c.Name == "version" }) {
-		root.Flags().Bool("version", false, "print the version")
-		if len(args) > 0 && args[0] == "--version" {
-			args = slices.Concat([]string{"version"}, args[1:])
-		}
+	if p.hasVersion() {
+		root.Flags().Bool("version", false, "print the version") // for help: Run has dealt with it
 	}
-	return program{root}.run(ctx, args, stdout, stderr)
+	return root
+}
+
+func (p *Program) hasVersion() bool {
+	return slices.ContainsFunc(p.Commands, func(c Command) bool { return c.Name == "version" })
 }
 
 // program is one whose commands are made.
