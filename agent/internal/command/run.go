@@ -54,12 +54,12 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 	defer signal.Stop(hangups)
 	cfg, err := o.load()
 	if err != nil {
-		return err
+		return setupError{err}
 	}
 	log := newLogger(stderr, cfg.Log)
 	embedder, g, err := open(cfg, log)
 	if err != nil {
-		return err
+		return setupError{err}
 	}
 	r := &reloader{load: o.load, embedder: embedder, log: log}
 	defer func() { err = errors.Join(err, r.embedder.Close()) }()
@@ -88,7 +88,7 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 	}
 	a, err := app.New(cfg, parts)
 	if err != nil {
-		return err
+		return setupError{err}
 	}
 	log.Info("agent starts", "node", cfg.Node, "model", embedder.Model().Name, "identities", len(g.Entries()),
 		"embeddings", g.Len(), "threshold", g.Threshold())
@@ -113,6 +113,14 @@ func withReloads(ctx context.Context, r *reloader, signals <-chan os.Signal, run
 	<-done
 	return err
 }
+
+// setupError is a start that cannot succeed before somebody changes something.
+type setupError struct{ error }
+
+func (e setupError) Unwrap() error { return e.error }
+
+// ExitCode is EX_CONFIG of sysexits.h: the service manager does not try again (see the unit file).
+func (setupError) ExitCode() int { return 78 }
 
 // configFlags adds the flags that say what configuration to take. The function loads it, once they are parsed.
 func configFlags(f *cli.Flags) (load func() (*config.Config, error)) {
