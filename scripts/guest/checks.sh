@@ -1,0 +1,239 @@
+#!/bin/bash
+# Runs inside a booted Debian with systemd, as a service of it (see scripts/guest/root.sh): installs the agent's package,
+# looks at the service through two boots, and removes it. A line for each check goes to /out/results; the machine then
+# switches itself off. What it needs lies in /in.
+set -u
+out=/out
+exec >>$out/log 2>&1
+stage_file=/root/stage
+stage=$(cat $stage_file 2>/dev/null || echo install)
+# shellcheck source=/dev/null
+. /in/environment # WATCHDOG: seconds; SLOW: how much longer than usual things may take here
+
+check() { # check NAME COMMAND...
+  local name=$1
+  shift
+  echo "--- $name: $*"
+  if "$@"; then echo "ok $name" >>$out/results; else
+    echo "FAILED $name" >>$out/results
+    systemctl status --no-pager -n 20 xbm-agent
+  fi
+}
+note() { echo "note $*" | tee -a $out/results; }
+journal() { journalctl -u xbm-agent --no-pager -o cat "$@"; }
+property() { systemctl show xbm-agent --property "$1" --value; }
+
+# within SECONDS COMMAND... tries again until it succeeds.
+within() {
+  local end=$((SECONDS + $1 * SLOW))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    ((SECONDS < end)) || return 1
+    sleep 0.2
+  done
+}
+active() { [[ $(property ActiveState) == active ]]; }
+restarted() { (($(property NRestarts) > before)); }
+files() {
+  find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /root -o -path /in -o -path /out \
+    -o -path /var/log -o -path '/var/tmp/systemd-*' -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path '/etc/*-' \
+    -o -path /var/lib/mosquitto -o -path /etc/mosquitto -o -path /etc/systemd/system/xbm-checks -o -path /var/lib/xbm-feed \) \
+    -prune -o -printf '%M %U %p -> %l\n' | sort
+}
+
+install_stage() {
+  files >/root/before
+  check "the package installs" dpkg -i /in/xbm-agent.deb
+  check "all parts are compiled in" bash -c 'xbm-agent version --json | tee /dev/stderr | grep -q "\"tflite\":\"2.*\"camera\":\"gocv"'
+  check "the service is enabled" systemctl is-enabled xbm-agent
+  check "the service waits for a configuration" bash -c '! systemctl is-active xbm-agent'
+  check "the user has no shell" bash -c 'getent passwd xbm-agent | grep -q nologin$'
+  check "the configuration is not for everybody" test "$(stat -c %a:%U:%G /etc/xbm-agent/agent.yaml)" = 640:root:xbm-agent
+  check "the secrets are root's" test "$(stat -c %a:%U /etc/xbm-agent/secrets)" = 700:root
+
+  install -m 644 /in/model.tflite /etc/xbm-agent/embedder.tflite
+  install -m 640 -o xbm-agent -g xbm-agent /in/things.gallery /var/lib/xbm-agent/
+  install -m 640 -g xbm-agent /in/agent.yaml /etc/xbm-agent/agent.yaml
+  (umask 077 && echo 'open sesame' >/etc/xbm-agent/secrets/mqtt)
+  mkfifo -m 644 /var/lib/xbm-agent/camera.mjpeg
+  mkdir -p /etc/systemd/system/xbm-agent.service.d
+  printf '[Service]\nWatchdogSec=%s\nTimeoutStartSec=%s\n' "$WATCHDOG" $((90 * SLOW)) >/etc/systemd/system/xbm-agent.service.d/test.conf
+
+  mosquitto_passwd -b -c /etc/mosquitto/passwd board 'open sesame'
+  chown mosquitto /etc/mosquitto/passwd
+  printf 'listener 1883 127.0.0.1\npassword_file /etc/mosquitto/passwd\n' >/etc/mosquitto/conf.d/test.conf
+  # The camera: a clip that never ends, through a pipe that can be made to stall.
+  mkdir -p /var/lib/xbm-feed
+  cp /in/clip.mjpeg /var/lib/xbm-feed/
+  cat >/etc/systemd/system/xbm-feed.service <<END
+[Service]
+ExecStart=/bin/bash -c 'exec 3>/var/lib/xbm-agent/camera.mjpeg; while cat /var/lib/xbm-feed/clip.mjpeg >&3; do :; done'
+Restart=always
+RestartSec=100ms
+[Install]
+WantedBy=multi-user.target
+END
+  systemctl enable xbm-feed mosquitto
+  check "the configuration is good" xbm-agent check-config --config /etc/xbm-agent/agent.yaml
+}
+
+# match_arrives waits for an event that was published from now on.
+match_arrives() {
+  mosquitto_sub -h 127.0.0.1 -u board -P 'open sesame' -W $((20 * SLOW)) -C 1 -t 'xbm/board/shelf/match' | tee $out/match.json | grep -q '"schema":"match/1"'
+}
+
+watchdog() { # watchdog NAME: waits for the restart after something was made to hang
+  local started=$SECONDS
+  check "$1: restarted by the watchdog" within $((WATCHDOG * 3)) restarted
+  local took=$((SECONDS - started))
+  check "$1: restarted within 1.5 times the watchdog's time and RestartSec" test $((took * 2)) -le $((WATCHDOG * 3 + 4))
+  note "$1: restarted after $took s, WatchdogSec=$WATCHDOG"
+}
+
+run_stage() {
+  check "the service starts at boot" within 60 active
+  active || return # nothing of what follows could succeed
+  note "$(systemd-analyze time | head -n 1)"
+  check "a match arrives at the broker" match_arrives
+  check "status tells" bash -c 'xbm-agent service status | tee /dev/stderr | grep -q "1 of 1 cameras.*broker connected"'
+  check "log lines have priorities" bash -c 'journalctl -u xbm-agent -p info -o cat | grep -q "agent starts"'
+  check "no listening sockets" no_listening
+  check "metrics on the socket" metrics
+  security
+  sandbox
+
+  before=$(property NRestarts)
+  check "reload" systemctl reload xbm-agent
+  check "reload took the configuration" within 10 bash -c 'journalctl -u xbm-agent -o cat | grep -q reloaded'
+  sed -i 's/^mqtt:/mqtt:\n  brokr: x/' /etc/xbm-agent/agent.yaml
+  systemctl reload xbm-agent
+  check "a bad reload keeps the old" within 10 bash -c 'journalctl -u xbm-agent -o cat | grep -q "did you mean mqtt.broker"'
+  check "still recognising" match_arrives
+  check "nothing restarted" test "$(property NRestarts)" = "$before"
+
+  systemctl restart xbm-agent
+  check "a bad configuration refuses to start" bash -c '! systemctl is-active xbm-agent'
+  check "and says why" bash -c 'journalctl -u xbm-agent -o cat -n 20 | grep -q "mqtt.brokr: unknown key; did you mean mqtt.broker?"'
+  check "and does not try again" test "$(property NRestarts):$(property ExecMainStatus)" = "0:78"
+  sed -i '/brokr/d' /etc/xbm-agent/agent.yaml
+  systemctl restart xbm-agent
+  check "starts with the mended one" active
+
+  before=$(property NRestarts)
+  check "recognising before the freeze" match_arrives
+  kill -STOP "$(property MainPID)"
+  watchdog "the process frozen"
+  check "recognises again" match_arrives
+
+  before=$(property NRestarts)
+  pkill -STOP -f 'bash -c exec 3>' && pkill -STOP -x cat # the pipe stays open, nothing comes: the read hangs
+  watchdog "capture hung"
+  check "capture hung: named in the journal" bash -c 'journalctl -u xbm-agent -o cat | grep -q "a stage hangs.*camera shelf: capture"'
+  pkill -CONT -x cat
+  pkill -CONT -f 'bash -c exec 3>'
+  check "sees again" match_arrives
+
+  if [[ -f /in/hang.so ]]; then
+    install -m 755 /in/hang.so /usr/lib/xbm-hang.so
+    printf '[Service]\nEnvironment=LD_PRELOAD=/usr/lib/xbm-hang.so\n' >/etc/systemd/system/xbm-agent.service.d/hang.conf
+    systemctl daemon-reload
+    systemctl restart xbm-agent
+    check "recognising before the model hangs" match_arrives
+    before=$(property NRestarts)
+    touch /var/lib/xbm-agent/hang
+    watchdog "model hung"
+    check "model hung: named in the journal" bash -c 'journalctl -u xbm-agent -o cat | grep -q "a stage hangs.*camera shelf: recognition"'
+    rm -f /var/lib/xbm-agent/hang /usr/lib/xbm-hang.so
+    rm /etc/systemd/system/xbm-agent.service.d/hang.conf
+    systemctl daemon-reload
+    systemctl restart xbm-agent
+  fi
+  crash
+  removal
+}
+
+no_listening() { # of the agent, in TCP and UDP
+  local pid inodes
+  pid=$(property MainPID)
+  inodes=$(find "/proc/$pid/fd" -lname 'socket:*' -printf '%l\n' | tr -dc '0-9\n')
+  [[ -n $inodes ]] || return 1
+  # state 0A is LISTEN for TCP, 07 an unconnected UDP socket
+  ! { awk '$4 == "0A" { print $10 }' /proc/net/tcp /proc/net/tcp6 && awk '$4 == "07" { print $10 }' /proc/net/udp /proc/net/udp6; } |
+    grep -Fxf <(echo "$inodes")
+}
+
+metrics() {
+  perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new("/run/xbm-agent/metrics.sock") or die $!;
+    print $s "GET /metrics HTTP/1.0\r\n\r\n"; print while <$s>' | tee $out/metrics | grep -q '^xbm_camera_frames{camera="shelf"} [1-9]'
+}
+
+security() {
+  systemd-analyze security --no-pager xbm-agent >$out/security 2>&1
+  local exposure
+  exposure=$(sed -n 's/.*exposure level.*: \([0-9.]*\) .*/\1/p' $out/security)
+  note "exposure ${exposure:-unknown}"
+  check "exposure at most 1.5" awk -v e="${exposure:-9}" 'BEGIN { exit !(e <= 1.5) }'
+}
+
+# sandbox tries what the service must not be able to, with the very settings of its unit.
+sandbox() {
+  local pid
+  pid=$(property MainPID)
+  grep -E '^(NoNewPrivs|CapEff|CapBnd|Seccomp|Uid):' "/proc/$pid/status"
+  check "no new privileges" grep -q '^NoNewPrivs:.1' "/proc/$pid/status"
+  check "no capabilities" bash -c "grep -q '^CapBnd:.0000000000000000' /proc/$pid/status && grep -q '^CapEff:.0000000000000000' /proc/$pid/status"
+  check "system calls are filtered" grep -q '^Seccomp:.2' "/proc/$pid/status"
+  check "not even root writes elsewhere" bash -c "! nsenter -t $pid -m touch /etc/xbm-probe /usr/xbm-probe /var/log/xbm-probe"
+  check "not root" bash -c "! grep -q '^Uid:.0' /proc/$pid/status"
+  cp /usr/lib/systemd/system/xbm-agent.service /run/systemd/system/xbm-probe.service
+  sed -i 's|^ExecStart=.*|ExecStart=/bin/bash /in/probe.sh|; s/^Type=.*/Type=oneshot/; /^WatchdogSec/d; s/^Restart=.*/Restart=no/; s/^ExecReload.*//' \
+    /run/systemd/system/xbm-probe.service
+  sed -i 's/^RuntimeDirectory=.*/RuntimeDirectory=xbm-probe/' /run/systemd/system/xbm-probe.service
+  rm -f /var/lib/xbm-agent/probe
+  systemctl daemon-reload
+  systemctl start xbm-probe
+  cat /var/lib/xbm-agent/probe
+  check "the probe ran in the sandbox" grep -q '^done$' /var/lib/xbm-agent/probe
+  check "the sandbox holds" bash -c '! grep -q "^BROKEN" /var/lib/xbm-agent/probe'
+  check "the probe could do what it may" bash -c '! grep -q "^MISSING" /var/lib/xbm-agent/probe'
+  rm -f /var/lib/xbm-agent/probe /run/systemd/system/xbm-probe.service
+  systemctl daemon-reload
+}
+
+crash() {
+  local pid
+  check "recognising before the kill" match_arrives
+  before=$(property NRestarts)
+  pid=$(property MainPID)
+  kill -KILL "$pid"
+  check "restarted after kill -9" within 20 restarted
+  check "and recognises" match_arrives
+}
+
+removal() {
+  systemctl disable --now xbm-feed
+  rm -r /etc/systemd/system/xbm-feed.service /etc/systemd/system/xbm-agent.service.d
+  check "the package is removed" dpkg --remove xbm-agent
+  check "removal leaves configuration and state" bash -c 'test -f /etc/xbm-agent/agent.yaml && test -f /var/lib/xbm-agent/things.gallery'
+  check "removal stops the service" bash -c '! pgrep -x xbm-agent'
+  check "the package is purged" dpkg --purge xbm-agent
+  files >/root/after
+  diff /root/before /root/after >$out/left
+  cat $out/left
+  check "removal leaves nothing" test ! -s $out/left
+  check "the user is gone" bash -c '! getent passwd xbm-agent'
+}
+
+case $stage in
+install)
+  install_stage
+  echo run >$stage_file
+  systemctl reboot
+  ;;
+run)
+  run_stage
+  journalctl -u xbm-agent --no-pager >$out/journal
+  echo "finished" >>$out/results
+  systemctl poweroff
+  ;;
+esac
