@@ -12,15 +12,24 @@ die() {
   exit 1
 }
 
+# foreign ARCH lets this kernel run programs of another architecture through qemu, as mmdebstrap needs it.
+foreign() {
+  local name=qemu-aarch64 table=/proc/sys/fs/binfmt_misc
+  [[ $(dpkg --print-architecture) != "$1" ]] || return 0
+  [[ $1 == arm64 ]] || die "no recipe for $1"
+  [[ -e $table/register ]] || mount -t binfmt_misc binfmt_misc $table || die "the kernel has no binfmt_misc: boot.sh needs it"
+  [[ -e $table/$name ]] || cat /usr/lib/binfmt.d/$name.conf >$table/register
+}
+
 # make_root ARCH FILE.tar PACKAGE... makes the root, unless it is there and holds the same packages.
 make_root() {
   local arch=$1 tar=$2
   shift 2
-  local packages="systemd systemd-sysv dbus mosquitto mosquitto-clients procps $*"
+  local packages="systemd systemd-sysv dbus udev kmod mosquitto mosquitto-clients procps $*"
   if [[ -f $tar && $(cat "$tar.packages" 2>/dev/null) == "$packages" ]]; then return; fi
   say "making $tar (once)"
-  mkdir -p build
-  mmdebstrap --quiet --variant=minbase --architectures="$arch" --include="${packages// /,}" bookworm "${tar%.tar}.new.tar" \
+  mkdir -p build/tmp
+  TMPDIR=$PWD/build/tmp mmdebstrap --quiet --variant=minbase --architectures="$arch" --include="${packages// /,}" bookworm "${tar%.tar}.new.tar" \
     >"$tar.log" 2>&1 || die "mmdebstrap failed: $(tail -n 3 "$tar.log")"
   mv "${tar%.tar}.new.tar" "$tar"
   echo "$packages" >"$tar.packages"
