@@ -2,7 +2,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -142,15 +141,24 @@ func Default() *Config {
 // Load reads the file at path, the environment and the settings ("mqtt.broker=…"), checks the result and fills in the
 // node id and the passwords from their files. A path of "" means no file.
 func Load(path string, set ...string) (*Config, error) {
+	c, err := Read(path, set...)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.ReadPasswords(path); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Read is Load without the passwords: it opens no file but the one at path.
+func Read(path string, set ...string) (*Config, error) {
 	c := Default()
 	if err := conf.Load(path, c, envPrefix, set...); err != nil {
 		return nil, err
 	}
 	if c.Node == "" {
 		c.Node = defaultNode()
-	}
-	if err := c.readPasswords(); err != nil {
-		return nil, err
 	}
 	return c, nil
 }
@@ -368,62 +376,3 @@ func defaultNode() string {
 
 // SequenceFile is where event numbers are kept.
 func (c *Config) SequenceFile() string { return filepath.Join(c.StateDir, "sequence.json") }
-
-func (c *Config) readPasswords() error {
-	if c.MQTT.PasswordFile != "" {
-		password, err := readSecret(c.MQTT.PasswordFile)
-		if err != nil {
-			return fmt.Errorf("mqtt.password_file: %w", err)
-		}
-		c.MQTT.Password = password
-	}
-	for id, cam := range c.Cameras {
-		if cam.Username == "" {
-			continue
-		}
-		password := ""
-		if cam.PasswordFile != "" {
-			var err error
-			if password, err = readSecret(cam.PasswordFile); err != nil {
-				return fmt.Errorf("cameras.%s.password_file: %w", id, err)
-			}
-		}
-		address, err := withUser(cam.Address, cam.Username, password)
-		if err != nil {
-			return fmt.Errorf("cameras.%s.address: %w", id, err)
-		}
-		cam.Address = address
-		c.Cameras[id] = cam
-	}
-	return nil
-}
-
-// secretPrefix marks a password file that the service manager hands over: "secret:NAME" is the file NAME in the folder of
-// secrets, /etc/xbm-agent/secrets, which only root can read. systemd passes it on as the credential secret_NAME.
-const secretPrefix = "secret:"
-
-func readSecret(path string) (string, error) {
-	if name, ok := strings.CutPrefix(path, secretPrefix); ok {
-		dir := os.Getenv("CREDENTIALS_DIRECTORY")
-		if dir == "" {
-			return "", fmt.Errorf("%s is handed over by systemd, which did not start this program; name a file instead", path)
-		}
-		if !segment.MatchString(name) {
-			return "", fmt.Errorf("%q: a secret's name has 1 to 64 of a-z, A-Z, 0-9, _, . and -", path)
-		}
-		path = filepath.Join(dir, "secret_"+name)
-	}
-	data, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) && filepath.Dir(path) == os.Getenv("CREDENTIALS_DIRECTORY") {
-		name := strings.TrimPrefix(filepath.Base(path), "secret_")
-		return "", fmt.Errorf("there is no secret %s: put it into the file secrets/%[1]s beside the configuration and restart the service", name)
-	}
-	if err != nil {
-		return "", err
-	}
-	secret := strings.TrimRight(string(data), "\r\n")
-	if secret == "" {
-		return "", errors.New("the file is empty")
-	}
-	return secret, nil
-}

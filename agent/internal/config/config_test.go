@@ -131,3 +131,61 @@ func TestPasswordsFromFiles(t *testing.T) {
 		t.Errorf("camera address %q, want %q", c.Cameras["door"].Address, want)
 	}
 }
+
+// Outside systemd a secret is what root put beside the configuration; under systemd it is the credential made of it.
+func TestSecrets(t *testing.T) {
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	dir := t.TempDir()
+	path := filepath.Join(dir, "agent.yaml")
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("agent.yaml", minimal+"mqtt: {username: me, password_file: 'secret:broker'}\n")
+	for _, tt := range []struct{ name, set, want string }{
+		{"none", "", "mqtt.password_file: there is no secret broker: put it into the file " + filepath.Join(dir, "secrets", "broker")},
+		{"a name that is a path", "mqtt.password_file=secret:../agent.yaml", "a secret's name has 1 to 64"},
+		{"a name that is a folder", "mqtt.password_file=secret:..", "a secret's name has 1 to 64"},
+	} {
+		set := []string{}
+		if tt.set != "" {
+			set = append(set, tt.set)
+		}
+		if _, err := config.Load(path, set...); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: error %v, want %q", tt.name, err, tt.want)
+		}
+	}
+	if c, err := config.Read(path); err != nil || c.MQTT.Password != "" || c.Node == "" {
+		t.Errorf("without passwords: %+v, %v", c, err)
+	}
+	write("secrets/broker", "by root\n")
+	if c, err := config.Load(path); err != nil || c.MQTT.Password != "by root" {
+		t.Errorf("beside the configuration: %+v, %v", c, err)
+	}
+	if _, err := config.Load("", "model.path=m", "gallery.path=g", "cameras.c.kind=dir", "cameras.c.address=d", "mqtt.password_file=secret:broker"); err == nil ||
+		!strings.Contains(err.Error(), "name it with --config") {
+		t.Errorf("no configuration: %v", err)
+	}
+	t.Setenv("CREDENTIALS_DIRECTORY", filepath.Join(dir, "credentials"))
+	if _, err := config.Load(path); err == nil || !strings.Contains(err.Error(), "put it into the file secrets/broker beside the configuration and restart the service") {
+		t.Errorf("no credential: %v", err)
+	}
+	write("credentials/secret_broker", "by systemd\n")
+	if c, err := config.Load(path); err != nil || c.MQTT.Password != "by systemd" {
+		t.Errorf("a credential: %+v, %v", c, err)
+	}
+}
+
+// Every password file that cannot be read is told of at once.
+func TestAllMissingPasswords(t *testing.T) {
+	_, err := load(t, minimal, "mqtt.password_file=/nonexistent/a",
+		"cameras.door.kind=rtsp", "cameras.door.address=rtsp://cam/h264", "cameras.door.username=admin", "cameras.door.password_file=/nonexistent/b")
+	if err == nil || !strings.Contains(err.Error(), "mqtt.password_file: open /nonexistent/a") || !strings.Contains(err.Error(), "cameras.door.password_file: open /nonexistent/b") {
+		t.Errorf("error %v", err)
+	}
+}
