@@ -82,12 +82,29 @@ func (c Config) options() (*paho.ClientOptions, error) {
 	return o, nil
 }
 
-// refusal says what to do about a broker that does not let this client in.
+var (
+	// ErrLogin says that a broker does not know the user, or not with that password.
+	ErrLogin = errors.New("the broker refuses the user name or password")
+	// ErrNoBroker says that whoever answered was no MQTT broker, or wants TLS where this side does not, or the reverse.
+	ErrNoBroker = errors.New("what answers there hangs up on an MQTT login")
+)
+
+// refusal says why a broker does not let this client in.
 func refusal(err error) error {
-	if errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword) || errors.Is(err, packets.ErrorRefusedNotAuthorised) {
-		return fmt.Errorf("the broker refuses the user name or password: %w", err)
+	switch {
+	case errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword), errors.Is(err, packets.ErrorRefusedNotAuthorised):
+		return fmt.Errorf("%w: %w", ErrLogin, err)
+	case errors.Is(err, packets.ErrorNetworkError) && !caused(err):
+		return ErrNoBroker
 	}
 	return err
+}
+
+// caused reports whether there is a cause below paho's network error: it gives none, and a text that is no text, when
+// the connection ends before the broker's answer to the login.
+func caused(err error) bool {
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // this very error, not one below it
+	return ok && len(joined.Unwrap()) > 1
 }
 
 // TLSFiles names the files of a TLS connection; empty ones are not used.
