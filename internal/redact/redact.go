@@ -1,4 +1,4 @@
-// Package redact takes passwords out of addresses before they are printed.
+// Package redact takes passwords out of addresses and texts before they are printed.
 package redact
 
 import (
@@ -11,6 +11,9 @@ const mask = "xxxxx"
 
 // userinfo is everything between :// and the last @ before the path: it also masks what no URL parser takes.
 var userinfo = regexp.MustCompile(`(://)[^/?#\s]*@`)
+
+// longUserinfo is everything between :// and the last @ of all: a password with a / that nobody has escaped.
+var longUserinfo = regexp.MustCompile(`(://)\S*@`)
 
 // bareUserinfo is user:password@ where somebody forgot the scheme.
 var bareUserinfo = regexp.MustCompile(`^[^/?#\s]*:[^/?#\s]*@`)
@@ -26,7 +29,13 @@ func URL(address string) string {
 	}
 	u, err := url.Parse(address)
 	if err != nil {
-		return userinfo.ReplaceAllString(address, "${1}"+mask+"@")
+		if masked := userinfo.ReplaceAllString(address, "${1}"+mask+"@"); masked != address {
+			return masked
+		}
+		return longUserinfo.ReplaceAllString(address, "${1}"+mask+"@")
+	}
+	if ambiguous(u) {
+		return longUserinfo.ReplaceAllString(address, "${1}"+mask+"@")
 	}
 	if u.RawQuery != "" {
 		parts := strings.Split(u.RawQuery, "&")
@@ -38,4 +47,14 @@ func URL(address string) string {
 		u.RawQuery = strings.Join(parts, "&")
 	}
 	return u.Redacted()
+}
+
+// ambiguous reports whether what parses as host:port and a path with an @ may be user:password@host, the password having
+// a / or the like in it: "rtsp://admin:12/34@camera" is a good URL.
+func ambiguous(u *url.URL) bool {
+	if !strings.Contains(u.Path+u.Fragment, "@") && !strings.Contains(u.RawQuery, "@") {
+		return false
+	}
+	_, password := u.User.Password()
+	return u.Port() != "" || password
 }
