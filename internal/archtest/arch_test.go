@@ -67,6 +67,7 @@ var owners = map[string][]string{
 	"github.com/google/flatbuffers":       {"xbmedge/internal/tflitefile"},
 	"github.com/mochi-mqtt/server":        {"xbmedge/scripts/demobroker", "xbmedge/agent/internal/mqtt"},
 	"github.com/go-viper/mapstructure":    {"xbmedge/internal/conf"},
+	"golang.org/x/sys":                    {"xbmedge/agent/internal/doctor"},
 }
 
 var programs = []string{"xbmedge/agent", "xbmedge/convert", "xbmedge/training", "xbmedge/camera"}

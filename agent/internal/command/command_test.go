@@ -55,6 +55,7 @@ func TestUsage(t *testing.T) {
 		{"gallery list --gallery /nonexistent", "/nonexistent", false},
 		{"run", "model.path: is empty", false},
 		{"run --config /nonexistent", "/nonexistent", false},
+		{"doctor --config /nonexistent", "doctor: ", false},
 		{"listen --broker nowhere", "want a URL such as tcp://localhost:1883", false},
 	}
 	for _, tt := range tests {
@@ -81,6 +82,26 @@ func TestVersionListsParts(t *testing.T) {
 	}
 	if (v["tflite"] == "") != (tflite.Available() != nil) || v["go"] == "" {
 		t.Errorf("version %v", v)
+	}
+}
+
+func TestDoctor(t *testing.T) {
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	path := filepath.Join(t.TempDir(), "agent.yaml")
+	if err := os.WriteFile(path, []byte("modle: {path: x}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := run(t, "doctor", "--config", path)
+	if err == nil || errors.Is(err, cli.ErrUsage) || !strings.Contains(out, "FAULT  configuration   "+path+": modle: unknown key; did you mean model? → correct it") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	out, err = run(t, "doctor", "--json", "--config", path)
+	var got struct {
+		Faults   int
+		Findings []struct{ Check, Level, Found, Remedy string }
+	}
+	if failed := json.Unmarshal([]byte(out), &got); failed != nil || err == nil || got.Faults == 0 || got.Findings[0].Level != "FAULT" {
+		t.Errorf("%v, %v\n%s", err, failed, out)
 	}
 }
 

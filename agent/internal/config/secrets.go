@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"xbmedge/internal/redact"
 )
 
 // secretPrefix marks a password file that the service manager hands over: "secret:NAME" is the file NAME in the folder of
@@ -104,4 +106,17 @@ func readSecret(name, config string) (string, error) {
 		return text, nil
 	}
 	return "", fmt.Errorf("%s is empty", path)
+}
+
+// Secrets returns the passwords that the configuration holds, in all places, for those who print texts.
+func (c *Config) Secrets() []string {
+	secrets := []string{c.MQTT.Password}
+	addresses := []string{c.MQTT.Broker}
+	for _, cam := range c.Cameras {
+		addresses = append(addresses, cam.Address)
+	}
+	for _, address := range addresses {
+		secrets = append(secrets, redact.Secrets(address)...)
+	}
+	return slices.DeleteFunc(secrets, func(s string) bool { return s == "" })
 }
