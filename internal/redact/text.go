@@ -9,6 +9,9 @@ import (
 	"unicode/utf8"
 )
 
+// secretWords are what the names in the patterns below contain.
+var secretWords = []string{"passw", "pwd", "passphrase", "secret", "token"}
+
 // Patterns of secrets whose values nobody has told. They mask rather too much than too little.
 var (
 	address = regexp.MustCompile("[A-Za-z][A-Za-z0-9+.-]*://[^\\s\"'<>`]+")
@@ -16,7 +19,7 @@ var (
 	quotedSetting = regexp.MustCompile(`(?i)"([\w.-]*(?:password|passwd|pwd|passphrase|secret|token)[\w.-]*=)[^"\n]*"`)
 	setting       = regexp.MustCompile(`(?i)([\w.-]*(?:password|passwd|pwd|passphrase|secret|token)[\w.-]*=)("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s"'&,;]+)`)
 	jsonSetting   = regexp.MustCompile(`(?i)("[\w.-]*(?:password|passwd|pwd|passphrase|secret|token)[\w.-]*"\s*:\s*)"(?:[^"\\]|\\.)*"`)
-	credential    = regexp.MustCompile(`(?m)^(\s*SetCredential(?:Encrypted)?=[^:\n]*:).*$`)
+	credential    = regexp.MustCompile(`(?i)^(\s*SetCredential(?:Encrypted)?=[^:\n]*:).*`)
 	basic         = regexp.MustCompile(`(?i)\b(Authorization:?\s+(?:Basic|Bearer|Digest)\s+)[^\r\n]+`)
 	namesFile     = regexp.MustCompile(`(?i)_file["=]`)
 )
@@ -35,12 +38,33 @@ func Text(text string, secrets ...string) string {
 			text = alone.ReplaceAllString(text, "${1}"+mask+"${2}")
 		}
 	}
-	text = credential.ReplaceAllString(text, "${1}"+mask)
-	text = address.ReplaceAllStringFunc(text, URL)
+	var out strings.Builder
+	out.Grow(len(text))
+	for l := range strings.Lines(text) {
+		out.WriteString(line(l))
+	}
+	return out.String()
+}
+
+// line masks what looks like a secret. A look for the words that make the patterns match costs little beside them: logs
+// are long, and boards are slow.
+func line(text string) string {
+	if strings.Contains(text, "://") {
+		text = address.ReplaceAllStringFunc(text, URL)
+	}
+	lower := strings.ToLower(text)
+	if strings.Contains(lower, "setcredential") {
+		text = credential.ReplaceAllString(text, "${1}"+mask)
+	}
+	if strings.Contains(lower, "authorization") {
+		text = basic.ReplaceAllString(text, "${1}"+mask)
+	}
+	if !slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(lower, word) }) {
+		return text
+	}
 	text = quotedSetting.ReplaceAllStringFunc(text, unlessFile(quotedSetting, `"${1}`+mask+`"`))
 	text = setting.ReplaceAllStringFunc(text, unlessFile(setting, "${1}"+mask))
-	text = jsonSetting.ReplaceAllStringFunc(text, unlessFile(jsonSetting, `${1}"`+mask+`"`))
-	return basic.ReplaceAllString(text, "${1}"+mask)
+	return jsonSetting.ReplaceAllStringFunc(text, unlessFile(jsonSetting, `${1}"`+mask+`"`))
 }
 
 // unlessFile leaves alone keys that name a file, such as password_file.
