@@ -105,6 +105,18 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
+func TestSupportBundle(t *testing.T) {
+	t.Setenv("CREDENTIALS_DIRECTORY", "")
+	out := filepath.Join(t.TempDir(), "report.tar.gz")
+	text, err := run(t, "support-bundle", "--out", out)
+	if info, failed := os.Stat(out); err != nil || failed != nil || info.Size() == 0 || !strings.Contains(text, out) {
+		t.Errorf("%q, %v, %v", text, err, failed)
+	}
+	if _, err := run(t, "support-bundle", "--out", "/nonexistent/report.tar.gz"); err == nil || !strings.Contains(err.Error(), "make it first") {
+		t.Errorf("no folder: %v", err)
+	}
+}
+
 func TestRunRefusesAMissingPart(t *testing.T) {
 	if tflite.Available() == nil {
 		t.Skip("TensorFlow Lite is compiled in: nothing is missing")

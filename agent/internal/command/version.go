@@ -31,11 +31,15 @@ func version() cli.Command {
 	}
 }
 
-func printVersion(stdout io.Writer, asJSON bool) error {
-	v := versions{
+func currentVersions() versions {
+	return versions{
 		Version: cli.Version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		TFLite: tflite.Version(), Camera: camera.Version(),
 	}
+}
+
+func printVersion(stdout io.Writer, asJSON bool) error {
+	v := currentVersions()
 	if asJSON {
 		return json.NewEncoder(stdout).Encode(v)
 	}

@@ -67,7 +67,7 @@ func (p *patient) lookAtGallery(r *report, model *gallery.Model) {
 		r.fault("take the model it was made with (model.path), or enroll into a new file: "+enroll, "%v", err)
 		return
 	case errors.Is(err, gallery.ErrCorrupt):
-		r.fault("copy it again, or remove it and enroll anew: "+enroll, "%v", err)
+		r.fault("copy it again, or remove it and enroll anew: "+enroll, "%s: %v", path, gallery.ErrCorrupt) // without the names that err may tell
 		return
 	case err != nil && !p.throughService():
 		r.fault("look at it with `ls -l "+path+"`", "%s cannot be read: %s", path, reason(err))
