@@ -74,17 +74,17 @@ func (p *patient) lookAtDevice(r *report, key string, cam config.Camera) {
 	}
 	if p.throughService() {
 		if !p.allows(f, toRead|toWrite) {
-			group := p.Group(f.GID)
-			r.fault(fmt.Sprintf("`sudo usermod -aG %s %s && sudo systemctl restart xbm-agent`", group, systemd.User),
+			r.fault(p.joinGroup(f, systemd.User, "`sudo systemctl restart xbm-agent`"),
 				"no camera group: the service's user %s may not open %s", systemd.User, describe(path, f, p.Group))
 			return
 		}
 	}
 	err = p.OpenDevice(p.real(path))
 	switch {
+	case errors.Is(err, fs.ErrPermission) && p.UID == 0:
+		r.fault("where this is a container, give it the device", "even root may not open %s: %s", path, reason(err))
 	case errors.Is(err, fs.ErrPermission):
-		group := p.Group(f.GID)
-		r.fault(fmt.Sprintf("`sudo usermod -aG %s %s`, then log in again, and restart the agent", group, p.User),
+		r.fault(p.joinGroup(f, p.User, "log in again and restart the agent"),
 			"no camera group: %s may not open %s", p.User, describe(path, f, p.Group))
 	case errors.Is(err, syscall.EBUSY):
 		r.warn("where that is not this agent, end it: `sudo fuser -v "+path+"` names it", "another program uses %s", path)
@@ -93,6 +93,15 @@ func (p *patient) lookAtDevice(r *report, key string, cam config.Camera) {
 	default:
 		r.ok("%s can be opened", path)
 	}
+}
+
+// joinGroup says how a user gets at a device. A group of root's is not one to join.
+func (p *patient) joinGroup(f File, user, then string) string {
+	group := p.Group(f.GID)
+	if both := fs.FileMode((toRead | toWrite) << 3); group == "root" || f.Mode&both != both {
+		return `give cameras to the group video: write SUBSYSTEM=="video4linux", GROUP="video", MODE="0660" into /etc/udev/rules.d/60-camera.rules and start the board again`
+	}
+	return fmt.Sprintf("`sudo usermod -aG %s %s`, then %s", group, user, then)
 }
 
 func (p *patient) lookAtStream(ctx context.Context, r *report, key string, cam config.Camera) {

@@ -18,7 +18,7 @@ func (p *patient) load(r *report, set []string) {
 	cfg, err := config.Read(p.configFile(), set...)
 	if err != nil {
 		p.cfg = config.Default()
-		if p.path == "" {
+		if p.path == "" && len(set) == 0 {
 			r.fault("name the file with --config, or put it where the service expects it, /etc/xbm-agent/agent.yaml",
 				"no configuration: model, gallery, cameras and broker are not looked at")
 			return

@@ -253,6 +253,10 @@ func TestFindings(t *testing.T) {
 
 		{"no model", func(b *bench) { b.remove("/etc/xbm-agent/m.tflite") },
 			doctor.Finding{Check: "model", Level: doctor.Fault, Found: "/etc/xbm-agent/m.tflite is not there", Remedy: "correct model.path"}},
+		{"a folder for a model", func(b *bench) { b.set = []string{"model.path=/etc/xbm-agent"} },
+			doctor.Finding{Check: "model", Level: doctor.Fault, Found: "/etc/xbm-agent is no file", Remedy: "name the .tflite file"}},
+		{"settings alone", func(b *bench) { b.set = []string{"track.window=1"} },
+			doctor.Finding{Check: "configuration", Level: doctor.Fault, Found: "track: 3 agreeing frames in a window of 1", Remedy: "correct it"}},
 		{"a model that is none", func(b *bench) {
 			b.OpenModel = func(string, int) (doctor.Embedder, error) { return nil, errors.New("no flatbuffer") }
 		}, doctor.Finding{Check: "model", Level: doctor.Fault, Found: "m.tflite cannot be used: no flatbuffer", Remedy: "copy the model again"}},
@@ -284,13 +288,22 @@ func TestFindings(t *testing.T) {
 			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "/dev/video0 is no device", Remedy: "kind: file"}},
 		{"no camera group, as root", func(b *bench) {
 			b.files["/dev/video0"] = doctor.File{Mode: fs.ModeDevice | fs.ModeCharDevice | 0o660, GID: 1000}
-		}, doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "no camera group: the service's user xbm-agent may not open /dev/video0 (mode 0660, group pi)", Remedy: "`sudo usermod -aG pi xbm-agent && sudo systemctl restart xbm-agent`"}},
+		}, doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "no camera group: the service's user xbm-agent may not open /dev/video0 (mode 0660, group pi)", Remedy: "`sudo usermod -aG pi xbm-agent`, then `sudo systemctl restart xbm-agent`"}},
 		{"no camera group", func(b *bench) { b.asUser(); b.broken["/dev/video0"] = denied },
 			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "no camera group: pi may not open /dev/video0 (mode 0660, group video)", Remedy: "`sudo usermod -aG video pi`, then log in again"}},
+		{"a camera of root's alone", func(b *bench) {
+			b.files["/dev/video0"] = doctor.File{Mode: fs.ModeDevice | fs.ModeCharDevice | 0o600}
+		}, doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "no camera group", Remedy: "give cameras to the group video"}},
+		{"a camera in a container", func(b *bench) { b.broken["/dev/video0"] = denied },
+			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "even root may not open /dev/video0: permission denied", Remedy: "give it the device"}},
 		{"a camera in use", func(b *bench) { b.broken["/dev/video0"] = syscall.EBUSY },
 			doctor.Finding{Check: "camera front", Level: doctor.Warning, Found: "another program uses /dev/video0", Remedy: "`sudo fuser -v /dev/video0`"}},
 		{"a camera that is gone", func(b *bench) { b.broken["/dev/video0"] = syscall.ENODEV },
 			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "/dev/video0 cannot be opened: no such device", Remedy: "plug it in again"}},
+		{"a network camera without a host", func(b *bench) {
+			b.set = []string{"cameras.back.username=", "cameras.back.password_file=", "cameras.back.address=rtsp:///x"}
+		},
+			doctor.Finding{Check: "camera back", Level: doctor.Fault, Found: "rtsp:///x is no URL with a host", Remedy: "rtsp://host:554/path"}},
 		{"a network camera's name", dial(unknown),
 			doctor.Finding{Check: "camera back", Level: doctor.Fault, Found: "the name cam is not known", Remedy: "correct it in cameras.back.address"}},
 		{"no name server", dial(noServer),

@@ -15,8 +15,14 @@ const grey = 128
 
 func (p *patient) lookAtModel(_ context.Context, r *report) {
 	path := p.cfg.Model.Path
-	if _, err := p.Stat(path); err != nil {
+	f, err := p.Stat(path)
+	if err != nil {
 		missing(r, "model.path", path, err)
+		p.lookAtGallery(r, nil)
+		return
+	}
+	if !f.Mode.IsRegular() {
+		r.fault("name the .tflite file in model.path", "%s is no file", path)
 		p.lookAtGallery(r, nil)
 		return
 	}

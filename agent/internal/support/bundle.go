@@ -92,7 +92,7 @@ func (b *Bundle) add(name, text string, keepEnd bool) {
 func (b *Bundle) miss(name string, err error) {
 	const most = 400 // of an error's text
 	line := redact.Text(name+": "+strings.Join(strings.Fields(err.Error()), " "), b.secrets...)
-	b.errors = append(b.errors, line[:min(len(line), most)])
+	b.errors = append(b.errors, strings.ToValidUTF8(line[:min(len(line), most)], ""))
 }
 
 // Write writes the bundle to a file that only its owner can read, whole or not at all.

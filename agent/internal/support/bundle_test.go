@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -34,7 +35,7 @@ var (
 	inEnviron   = planted + " environ"
 	inService   = planted + "&service"
 	inSetting   = planted + "-setting"
-	allSecrets  = []string{brokerFile, cameraFile, unusedFile, inEnviron, inService, inSetting, planted + "-rtsp", planted + "-query", planted + "-broker"}
+	allSecrets  = []string{brokerFile, cameraFile, unusedFile, inEnviron, inService, inSetting}
 	enrolledIDs = []string{"alice-liddell", "oat-milk"}
 )
 
@@ -84,7 +85,9 @@ func machine(t *testing.T, configuration string) support.Source {
 
 	// A log as it should not be: with each password in each way.
 	var journal strings.Builder
-	for _, s := range allSecrets {
+	environ := []string{"HOME=/root", "XBM_MQTT_PASSWORD=" + inEnviron, "XBM_CAMERAS_FRONT_ADDRESS=rtsp://a:" + planted + "-variable@cam/x", "UNRELATED=1"}
+	written := regexp.MustCompile(planted+`-[a-z]+`).FindAllString(configuration+environ[2], -1)
+	for _, s := range slices.Concat(allSecrets, written) {
 		quoted, err := json.Marshal(s)
 		if err != nil {
 			t.Fatal(err)
@@ -97,8 +100,7 @@ func machine(t *testing.T, configuration string) support.Source {
 	fmt.Fprintln(&journal, "mqtt://somebody:"+planted+"-other@elsewhere")
 	return support.Source{
 		Root: root, Config: configured, Set: []string{"mqtt.password=" + inSetting, "mqtt.password_file="},
-		Environ: []string{"HOME=/root", "XBM_MQTT_PASSWORD=" + inEnviron, "XBM_CAMERAS_FRONT_ADDRESS=rtsp://a:" + planted + "-rtsp@cam/x", "UNRELATED=1"},
-		Host:    "host", Version: map[string]string{"version": "v1"}, Now: time.Date(2026, 5, 1, 12, 30, 0, 0, time.UTC),
+		Environ: environ, Host: "host", Version: map[string]string{"version": "v1"}, Now: time.Date(2026, 5, 1, 12, 30, 0, 0, time.UTC),
 		Findings: []doctor.Finding{{Check: "broker", Level: doctor.Fault, Found: "login as " + brokerFile + " and " + planted + "-broker", Remedy: "no " + cameraFile}},
 		Command: func(_ context.Context, name string, args ...string) ([]byte, error) {
 			switch line := name + " " + strings.Join(args, " "); {

@@ -166,7 +166,14 @@ func (g *gatherer) addEnvironment(service []string) {
 
 func (g *gatherer) addModel() {
 	path := g.cfg.Model.Path
-	data, err := os.ReadFile(g.real(path))
+	info, err := os.Stat(g.real(path))
+	if err == nil && !info.Mode().IsRegular() { // and maybe without an end
+		err = fmt.Errorf("%s is no file", path)
+	}
+	var data []byte
+	if err == nil {
+		data, err = os.ReadFile(g.real(path))
+	}
 	if err != nil {
 		g.bundle.miss("model.json", err)
 		return
