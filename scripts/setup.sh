@@ -2,19 +2,22 @@
 # Installs what the programs are built and tested with: Debian packages, and the TensorFlow Lite C library with its
 # headers in build/tflite. It may be run again at any time: what is there and whole is left alone.
 #
-#   scripts/setup.sh                       everything
+#   scripts/setup.sh                       everything to build and test on this machine
 #   scripts/setup.sh packages | tflite     only one of the two
+#   scripts/setup.sh tflite arm64          the library for another architecture, in build/tflite-arm64
+#   scripts/setup.sh cross arm64|armhf     everything to build for that architecture here, and only that
 #   TFLITE_DIR=/opt/tflite scripts/setup.sh   use that folder (include/ and lib/) instead of fetching a library;
 #                                          scripts/env.sh needs TFLITE_DIR too
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/arch.sh
+. scripts/arch.sh
 
 # Both packages are pinned by their content, not only by their version.
 readonly npm_package=tfjs-tflite-node@0.0.2
 readonly npm_sha256=3be1632328a76a2475e5b6833253763c802c859433becb4d879ee1860e3b5284
 readonly maven_artifact=org.tensorflow:tensorflow-lite:2.9.0:aar
 readonly maven_sha256=11959d412411f34c52a17bc483061b15fc89d95e52e412b0920121ba45cfecd5
-readonly target=build/tflite
 
 say() { printf 'setup: %s\n' "$*"; }
 die() {
@@ -24,8 +27,12 @@ die() {
 
 installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
 
+# packages [NAME…] installs these, by default those to build and test with, and what fetches the library.
 packages() {
-  local wanted=(gcc g++ make pkg-config unzip libopencv-dev libjpeg-turbo-progs mosquitto mosquitto-clients python3-venv) missing=() name
+  local wanted=("$@") missing=() name
+  if (($# == 0)); then
+    wanted=(gcc g++ make pkg-config unzip libopencv-dev libjpeg-turbo-progs mosquitto mosquitto-clients python3-venv)
+  fi
   # node and maven only fetch; whatever version is there already will do.
   command -v npm >/dev/null || wanted+=(npm)
   command -v mvn >/dev/null || wanted+=(maven)
@@ -57,23 +64,31 @@ check() {
 # whole FOLDER tells whether a library folder is complete and unharmed.
 whole() { [[ -f $1/SHA256SUMS ]] && (cd "$1" && sha256sum --check --quiet --strict SHA256SUMS >/dev/null 2>&1); }
 
+# own_folder ARCH holds TFLITE_DIR to what a build for that architecture needs.
 own_folder() {
+  local is
   [[ -f $TFLITE_DIR/include/tensorflow/lite/c/c_api.h ]] ||
     die "TFLITE_DIR=$TFLITE_DIR has no include/tensorflow/lite/c/c_api.h"
   [[ -f $TFLITE_DIR/lib/libtensorflowlite_c.so ]] || die "TFLITE_DIR=$TFLITE_DIR has no lib/libtensorflowlite_c.so"
+  is=$(elf_machine "$TFLITE_DIR/lib/libtensorflowlite_c.so")
+  [[ $is == "$1" ]] || die "TFLITE_DIR=$TFLITE_DIR has a library for $is, not for $1: name a folder with one for $1"
   say "tflite: using $TFLITE_DIR; keep TFLITE_DIR set when scripts/env.sh is sourced"
 }
 
+# tflite [ARCH] makes build/tflite, or build/tflite-ARCH for another architecture than this machine's.
 tflite() {
+  local host arch target=build/tflite
+  host=$(host_arch)
+  arch=${1:-$host}
   if [[ -n ${TFLITE_DIR:-} ]]; then
-    own_folder
+    own_folder "$arch"
     return
   fi
-  local arch
-  case $(uname -m) in
-  x86_64) arch=amd64 ;;
-  aarch64) arch=arm64 ;;
-  *) die "there is no prebuilt TensorFlow Lite for $(uname -m): build one and name its folder with TFLITE_DIR" ;;
+  [[ $arch == "$host" ]] || target=build/tflite-$arch
+  case $arch in
+  amd64 | arm64) ;;
+  *) die "there is no prebuilt TensorFlow Lite for ${arch:-$(uname -m)}: build libtensorflowlite_c.so for it, put it into
+  DIR/lib and its headers into DIR/include/tensorflow, and set TFLITE_DIR=DIR" ;;
   esac
   mkdir -p build
   exec 9>build/.setup.lock # two set-ups at once: the second waits and then finds everything there
@@ -113,11 +128,26 @@ fetch() {
   check "$dir/headers.aar" "$maven_sha256" "$maven_artifact"
 }
 
+# cross ARCH installs what builds for that architecture; on a machine of that architecture, what builds at all.
+cross() {
+  local arch=$1 wanted=(make pkg-config unzip binutils)
+  case $arch in
+  "$(host_arch)") wanted+=(gcc g++ libopencv-dev) ;;
+  arm64) wanted+=(mmdebstrap g++-aarch64-linux-gnu) ;;
+  armhf) wanted+=(mmdebstrap g++-arm-linux-gnueabihf) ;;
+  *) die "cross takes arm64 or armhf, or this machine's own architecture" ;;
+  esac
+  packages "${wanted[@]}"
+  tflite "$arch"
+}
+
 case ${1:-all} in
 all)
   packages
   tflite
   ;;
-packages | tflite) "$1" ;;
-*) die "unknown argument $1; it takes packages, tflite or nothing" ;;
+packages) packages ;;
+tflite) tflite "${2:-}" ;;
+cross) cross "${2:-}" ;;
+*) die "unknown argument $1; it takes packages, tflite [ARCH], cross ARCH or nothing" ;;
 esac
