@@ -3,6 +3,7 @@ module xbmedge
 go 1.26.5
 
 require (
+	github.com/CycloneDX/cyclonedx-go v0.11.0
 	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/eclipse/paho.mqtt.golang v1.5.1
 	github.com/go-viper/mapstructure/v2 v2.4.0

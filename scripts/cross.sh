@@ -34,6 +34,7 @@ export XBM_TARGET=$arch XBM_LIBDIR=$libdir
 mkdir -p "bin/$arch"
 for program in "${programs[@]}"; do
   file=bin/$arch/${program%%=*}
+  rm -f "$file.refused"
   echo "go build $file"
   go build -trimpath -buildvcs=false -buildmode=pie -ldflags "-s -w -buildid= -X xbmedge/internal/cli.version=$version" \
     -o "$file" "${program#*=}"

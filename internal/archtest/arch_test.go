@@ -68,6 +68,7 @@ var owners = map[string][]string{
 	"github.com/mochi-mqtt/server":        {"xbmedge/scripts/demobroker", "xbmedge/agent/internal/mqtt"},
 	"github.com/go-viper/mapstructure":    {"xbmedge/internal/conf"},
 	"golang.org/x/sys":                    {"xbmedge/agent/internal/doctor"},
+	"github.com/CycloneDX/cyclonedx-go":   {"xbmedge/scripts/sbom"},
 }
 
 var programs = []string{"xbmedge/agent", "xbmedge/convert", "xbmedge/training", "xbmedge/camera"}
