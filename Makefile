@@ -1,10 +1,13 @@
 # make            build the programs into bin/
 # make demo       from drawn products to MQTT messages; DATA=, WEIGHTS= and BROKER= as scripts/demo.sh says
 # make test       every test; what is missing on a machine is said and skipped
+# make arm64      bin/arm64/xbm-agent, built here for a 64-bit ARM board
+# make packages   everything that is shipped, in dist/; make deb-arm64 only the board's .deb
+# make test-packages   install and remove the packages in a clean Debian
 # make bench      the benchmarks of BENCHMARKS.md
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: all setup build demo test bench lint clean
+.PHONY: all setup build demo test bench lint clean arm64 packages deb-arm64 test-packages
 
 env = . scripts/env.sh &&
 programs = bin/xbm-train=./training bin/xbm-convert=./convert bin/xbm-agent=./agent \
@@ -24,12 +27,21 @@ demo: build
 test: setup
 	@scripts/test.sh
 
+arm64:
+	@scripts/cross.sh arm64
+
+packages deb-arm64:
+	@scripts/package.sh $(if $(filter packages,$@),all,arm64 deb)
+
+test-packages: packages
+	@scripts/packaging/package_test.sh
+
 bench: setup
 	@$(env) go test -run '^$$' -bench . ./...
 
 lint:
 	@$(env) go vet ./... && gofmt -l . && golangci-lint run
-	@shellcheck -x scripts/*.sh .ci/run
+	@shellcheck -x scripts/*.sh scripts/packaging/*.sh .ci/run
 
 clean:
 	rm -rf bin demo/out

@@ -49,8 +49,8 @@ if [ -n "$xbm_triple" ]; then
     export CC CXX PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_LIBDIR
   fi
   # Shipped programs hold no path of this machine, so that the same sources give the same bytes anywhere.
-  CGO_CFLAGS="-O2 -ffile-prefix-map=$xbm_root=."
-  CGO_CXXFLAGS="-O2 -ffile-prefix-map=$xbm_root=. --std=c++11 -DNDEBUG"
+  CGO_CFLAGS="-O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -ffile-prefix-map=$xbm_root=."
+  CGO_CXXFLAGS="$CGO_CFLAGS --std=c++11 -DNDEBUG"
   CGO_LDFLAGS="-O2 -Wl,--as-needed -Wl,-z,relro,-z,now"
 fi
 xbm_tflite=${TFLITE_DIR:-$xbm_root/$xbm_tflite}
