@@ -41,7 +41,7 @@ bench: setup
 
 lint:
 	@$(env) go vet ./... && gofmt -l . && golangci-lint run
-	@shellcheck -x scripts/*.sh scripts/packaging/*.sh .ci/run
+	@shellcheck -x scripts/*.sh scripts/packaging/*.sh scripts/packaging/agent/* .ci/run
 
 clean:
 	rm -rf bin demo/out

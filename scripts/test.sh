@@ -39,8 +39,17 @@ awk '/\.go:[0-9]+: / { reason = $0; sub(/^.*\.go:[0-9]+: /, "", reason) } /--- S
 
 if command -v shellcheck >/dev/null; then
   say "shellcheck"
-  shellcheck -x scripts/*.sh .ci/run
+  shellcheck -x scripts/*.sh scripts/packaging/*.sh scripts/packaging/agent/* .ci/run
 fi
+
+say "the installer, on machines of all kinds"
+scripts/packaging/install_test.sh
+
+say "the packages in dist/, in a clean Debian"
+scripts/packaging/package_test.sh
+
+say "the agent for armhf, up to its link"
+(env -u XBM_TAGS -u CGO_CFLAGS -u CGO_CPPFLAGS -u CGO_CXXFLAGS -u CGO_LDFLAGS -u GOFLAGS -u GOEXPERIMENT scripts/armhf_test.sh)
 
 say "the demo, on Mosquitto"
 make --no-print-directory build
