@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 
 # packages FOLDER clones HEAD there and makes the packages.
 packages() {
-  git clone --quiet . "$1"
+  git clone --quiet --no-hardlinks . "$1"
   git -C "$1" checkout --quiet --detach "$commit"
   mkdir "$1/build"
   for kept in build/tflite build/tflite-arm64 build/sysroot-arm64 build/tools; do
@@ -24,8 +24,8 @@ packages() {
 commit=$(git rev-parse HEAD)
 [[ -z $(git status --porcelain) ]] || echo "reproducible: what is not committed is left out"
 packages "$work/a"
-GOCACHE=$work/cache packages "$work/another folder"
-diff <(cd "$work/a/dist" && sha256sum -- *) <(cd "$work/another folder/dist" && sha256sum -- *) || {
+GOCACHE=$work/cache packages "$work/another/folder"
+diff <(cd "$work/a/dist" && sha256sum -- *) <(cd "$work/another/folder/dist" && sha256sum -- *) || {
   echo "reproducible: the files above differ between two builds of $commit" >&2
   exit 1
 }
