@@ -49,7 +49,7 @@ say "the packages in dist/, in a clean Debian"
 scripts/packaging/package_test.sh
 
 say "the agent for armhf, up to its link"
-scripts/armhf_test.sh
+scripts/cross_test.sh
 
 say "the demo, on Mosquitto"
 make --no-print-directory build

@@ -42,6 +42,9 @@ root=$work/root
 mkdir "$root"
 tar -xf "$base" -C "$root"
 install -D -t "$root/srv" "$deb" "$archive" dist/install.sh dist/SHA256SUMS
+tools=$(find dist -name "xbm-tools_*_$arch.deb")
+[[ -z $tools ]] || install -t "$root/srv" "$tools"
+echo 'APT::Install-Recommends "false";' >"$root/etc/apt/apt.conf.d/no-recommends"
 
 # inside COMMAND runs a command in the root, and shows what it said only when it fails.
 inside() {
@@ -70,20 +73,21 @@ parts() {
 
 nothing_left() {
   local difference
-  difference=$(diff <(echo "$before") <(listing)) || die "$1 leaves or takes away: $difference"
+  difference=$(diff <(echo "$before") <(listing)) || die "$1 leaves or takes away: $(head -20 <<<"$difference")"
   pass "$1: nothing is left"
 }
 
-inside "apt-get -qq install -y --no-install-recommends $depends"
+inside "apt-get -qq install -y $depends"
 before=$(listing)
 
-inside "apt-get install -y --no-install-recommends ./${deb##*/}"
+inside "apt-get install -y ./${deb##*/}"
 grep -q '1 newly installed' "$work/log" || die "more than the package itself was installed: $(<"$work/log")"
 grep -q 'installed but not configured' "$work/log" || die "does not say that it must be configured: $(<"$work/log")"
 [[ $(stat -c '%a %U' "$root/etc/xbm-agent/secrets") == '700 root' ]] || die "secrets: $(ls -ld "$root/etc/xbm-agent/secrets")"
 inside 'stat -c "%a %U:%G" /etc/xbm-agent/agent.yaml /var/lib/xbm-agent; id xbm-agent'
 [[ $(<"$work/log") == $'640 root:xbm-agent\n750 xbm-agent:xbm-agent\n'*'(video)'* ]] || die "owners: $(<"$work/log")"
 parts "the .deb"
+[[ -L $root/etc/systemd/system/multi-user.target.wants/xbm-agent.service ]] || die "the service is not enabled"
 inside "apt-get install -y --reinstall ./${deb##*/}; apt-get remove -y xbm-agent"
 left=$(cd "$root" && find etc usr var/lib/xbm-agent \( -name 'xbm*' -o -name '_xbm*' -o -name 'libtensorflow*' \) \
   ! -path 'etc/systemd/*' 2>/dev/null | tr '\n' ' ') || true
@@ -92,6 +96,15 @@ pass "remove: only the configuration is left"
 inside "apt-get purge -y xbm-agent"
 nothing_left purge
 
+if [[ -n $tools ]]; then
+  inside "apt-get install -y ./${tools##*/}; xbm-train version; xbm-convert version"
+  pass "the tools: $(tail -n2 "$work/log" | tr '\n' ' ')"
+  inside "apt-get purge -y xbm-tools"
+  nothing_left "purge of the tools"
+fi
+
+inside "./install.sh ${deb##*/}; xbm-agent version; ./install.sh --uninstall --purge"
+nothing_left "install.sh with the .deb, and --uninstall --purge"
 inside "./install.sh ${archive##*/}; cat /etc/passwd | grep xbm-agent"
 parts "the archive"
 inside "./install.sh ${archive##*/}; ./install.sh --uninstall --purge"

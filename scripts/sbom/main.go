@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"debug/buildinfo"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -33,11 +34,12 @@ func main() {
 
 // options are the command line.
 type options struct {
-	name, version, arch  string
-	library, libraryFrom string
-	depends              string
-	out, licenses        string
-	programs             []string
+	name, version, arch string
+	library             string
+	libraryVersion      string
+	depends             string
+	out, licenses       string
+	programs            []string
 }
 
 func run(args []string) error {
@@ -47,7 +49,7 @@ func run(args []string) error {
 	fs.StringVar(&o.version, "version", "", "its version")
 	fs.StringVar(&o.arch, "arch", "", "its architecture, as Debian calls it")
 	fs.StringVar(&o.library, "library", "", "the TensorFlow Lite library in it")
-	fs.StringVar(&o.libraryFrom, "library-version", "unknown", "its version")
+	fs.StringVar(&o.libraryVersion, "library-version", "unknown", "its version")
 	fs.StringVar(&o.depends, "depends", "", "the Debian packages it depends on, as in a control file")
 	fs.StringVar(&o.out, "out", "", "the bill of materials to write")
 	fs.StringVar(&o.licenses, "licenses", "", "the text of licences to write")
@@ -56,7 +58,7 @@ func run(args []string) error {
 	}
 	o.programs = fs.Args()
 	if o.name == "" || o.version == "" || o.arch == "" || o.out == "" || o.licenses == "" || len(o.programs) == 0 {
-		return fmt.Errorf("--name, --version, --arch, --out, --licenses and the programs are needed")
+		return errors.New("--name, --version, --arch, --out, --licenses and the programs are needed")
 	}
 	modules, err := modules(o.programs)
 	if err != nil {
@@ -121,7 +123,7 @@ func writeBOM(o *options, modules []debug.Module) error {
 		}
 		sum := sha256.Sum256(data)
 		components = append(components, cdx.Component{
-			BOMRef: "tensorflow-lite", Type: cdx.ComponentTypeLibrary, Name: "TensorFlow Lite", Version: o.libraryFrom,
+			BOMRef: "tensorflow-lite", Type: cdx.ComponentTypeLibrary, Name: "TensorFlow Lite", Version: o.libraryVersion,
 			Description: filepath.Base(o.library) + ", with XNNPACK inside", Licenses: licence("Apache-2.0"),
 			Hashes: &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: hex.EncodeToString(sum[:])}},
 		})
@@ -209,7 +211,7 @@ func moduleDir(m *debug.Module) (string, error) {
 	if m.Path == "stdlib" {
 		args = []string{"env", "GOROOT"}
 	}
-	out, err := exec.Command("go", args...).Output()
+	out, err := exec.Command("go", args...).Output() //nolint:gosec // a module of our own build
 	if err != nil {
 		return "", fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
 	}

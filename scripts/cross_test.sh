@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Links the whole agent for armhf. No TensorFlow Lite for armhf can be fetched, so a stand-in is made that has the
 # functions the agent calls and does nothing; where qemu-arm is, the agent then says which parts it has. Also shows that
-# a library for another machine is refused. Needs what scripts/setup.sh installs.
+# a library for another machine, and programs not fit to be shipped, are refused. Skipped where the cross-compiler is
+# missing and cannot be installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/arch.sh
 . scripts/arch.sh
 
 die() {
-  printf 'armhf_test: %s\n' "$*" >&2
+  printf 'cross_test: %s\n' "$*" >&2
   exit 1
 }
 pass() { printf 'ok      %s\n' "$*"; }
@@ -27,7 +28,13 @@ host=$(host_arch)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-env -u TFLITE_DIR scripts/setup.sh cross armhf >"$work/setup.log" 2>&1 || true # the compiler, before the refusal
+env -u TFLITE_DIR scripts/setup.sh cross armhf </dev/null >"$work/setup.log" 2>&1 || true # then refuses: no library
+for needed in arm-linux-gnueabihf-g++ mmdebstrap; do
+  command -v "$needed" >/dev/null || {
+    echo "skipped cross_test: $needed is missing (as root: scripts/setup.sh cross armhf)"
+    exit
+  }
+done
 refused 'no prebuilt TensorFlow Lite for armhf' env -u TFLITE_DIR scripts/cross.sh armhf
 refused "has a library for $host, not for armhf" env TFLITE_DIR="$PWD/build/tflite" scripts/cross.sh armhf
 
@@ -42,11 +49,18 @@ binding=$(go list -m -f '{{.Dir}}' github.com/tphakala/go-tflite)
 } >"$work/standin.c"
 arm-linux-gnueabihf-gcc -nostdlib -shared -fPIC -fno-builtin -Wl,-soname,libtensorflowlite_c.so \
   -o "$work/tflite/lib/libtensorflowlite_c.so" "$work/standin.c"
-TFLITE_DIR=$work/tflite scripts/cross.sh armhf >"$work/cross.log" 2>&1 || {
+export TFLITE_DIR=$work/tflite
+refused 'a part is missing: it is not linked against libtensorflowlite_c.so' env CGO_ENABLED=0 scripts/cross.sh armhf
+scripts/cross.sh armhf >"$work/cross.log" 2>&1 || {
   tail -20 "$work/cross.log" >&2
   die "the agent does not build for armhf"
 }
 pass "$(tail -n1 "$work/cross.log")"
+refused 'it is for armhf, not for arm64' scripts/checkbinary.sh bin/armhf/xbm-agent arm64
+if [[ -f bin/xbm-agent ]]; then # built to be run here
+  refused 'it looks for libraries in /' scripts/checkbinary.sh bin/xbm-agent "$host"
+  refused 'it is not stripped' scripts/checkbinary.sh bin/xbm-agent "$host"
+fi
 
 qemu=$(command -v qemu-arm || command -v qemu-arm-static) || {
   echo "skipped qemu-arm: not there (Debian: apt-get install qemu-user-static)"
