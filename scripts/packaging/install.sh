@@ -284,7 +284,8 @@ install_package() {
   fi
   make_user
   if systemd; then
-    /usr/local/bin/xbm-agent service install --exec /usr/local/bin/xbm-agent --config /etc/xbm-agent/agent.yaml
+    /usr/local/bin/xbm-agent service install --exec /usr/local/bin/xbm-agent --config /etc/xbm-agent/agent.yaml ||
+      die "the program is installed, its service is not: see above, and run this again"
   else
     note "service: there is no systemd here; start it yourself: xbm-agent run --config /etc/xbm-agent/agent.yaml"
   fi
