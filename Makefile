@@ -44,4 +44,4 @@ lint:
 	@shellcheck -x scripts/*.sh scripts/packaging/*.sh scripts/packaging/agent/* .ci/run
 
 clean:
-	rm -rf bin demo/out
+	rm -rf bin dist demo/out

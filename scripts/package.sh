@@ -114,8 +114,9 @@ sums() {
 deb() {
   local stage=$work/$1_$2
   dated "$stage"
-  STAGE=$stage ARCH=$2 VERSION=$version DEPENDS=$depends build/tools/nfpm package \
-    --packager deb --config "scripts/packaging/$1.yaml" --target "$new/$1_${version}_$2.deb" >"$work/nfpm.log" 2>&1 || die "$(cat "$work/nfpm.log")"
+  STAGE=$stage ARCH=$2 VERSION=$version DEPENDS=$depends build/tools/nfpm package --packager deb \
+    --config "scripts/packaging/$1.yaml" --target "$new/$1_${version}_$2.deb" >"$work/nfpm.log" 2>&1 ||
+    die "$(cat "$work/nfpm.log")"
   cp "$stage/sbom.json" "$new/$1_${version}_$2.cdx.json"
 }
 
