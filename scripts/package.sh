@@ -36,7 +36,7 @@ tools() {
 generated() {
   local program=$work/native/$1 usr=$2
   mkdir -p "$usr"/share/{man/man1,bash-completion/completions,zsh/vendor-completions,fish/vendor_completions.d}
-  "$program" man --out "$usr/share/man/man1" 2>/dev/null || stand_in "$usr/share/man/man1/$1.1" "$1"
+  "$program" man --out "$usr/share/man/man1"
   find "$usr/share/man" -type f ! -name '*.gz' -exec gzip -9n {} +
   printed "$usr/share/bash-completion/completions/$1" "$program" completion bash
   printed "$usr/share/zsh/vendor-completions/_$1" "$program" completion zsh
@@ -46,26 +46,14 @@ generated() {
 # unit FILE EXEC writes the agent's systemd unit.
 unit() {
   mkdir -p "${1%/*}"
-  printed "$1" "$work/native/xbm-agent" service unit --exec "$2" --config /etc/xbm-agent/agent.yaml --devices
+  printed "$1" "$work/native/xbm-agent" service unit --exec "$2" --config /etc/xbm-agent/agent.yaml --devices yes
 }
 
 # printed FILE COMMAND… writes what the command prints.
 printed() {
   local file=$1
   shift
-  "$@" >"$file" 2>/dev/null || stand_in "$file" "$@"
-}
-
-# TODO(merge): a stand-in for commands that the programs do not have yet. When they have them, remove this function and
-# the two `2>/dev/null || stand_in …` above.
-stand_in() { # FILE PROGRAM…
-  case $1 in
-  *.1) printf '.TH %s 1\n.SH NAME\n%s \\- part of xbmedge\n.SH DESCRIPTION\nSee %s \\-\\-help.\n' "${2^^}" "$2" "$2" ;;
-  *.service) printf '%s\n' '[Unit]' 'Description=recognise things and report them over MQTT' \
-    'Documentation=man:xbm-agent(1)' '' '[Service]' "ExecStart=/usr/bin/xbm-agent run --config /etc/xbm-agent/agent.yaml" \
-    User=xbm-agent Restart=on-failure '' '[Install]' WantedBy=multi-user.target ;;
-  *) echo "# completion of $2" ;;
-  esac >"$1"
+  "$@" >"$file"
 }
 
 # library ARCH prints where the TensorFlow Lite for it is.

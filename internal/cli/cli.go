@@ -53,8 +53,15 @@ func Execute(ctx context.Context, name string, run Func, args []string, stdout, 
 	return code
 }
 
-// Version is that of the module the program was built from: a release, a commit, or "(devel)" where neither is known.
+// version is set by the linker in programs that are shipped: -X xbmedge/internal/cli.version=…
+var version string
+
+// Version is the one that a program was shipped as, or else that of the module it was built from: a release, a commit, or
+// "(devel)" where neither is known.
 func Version() string {
+	if version != "" {
+		return version
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}

@@ -167,8 +167,8 @@ func (m *Model) Find(name string) int {
 // Data returns the constant bytes of tensor i, empty for a tensor that is computed.
 func (m *Model) Data(i int) []byte { return m.Buffers[m.Tensors[i].Buffer] }
 
-// maxElements bounds the size of one tensor, so that sizes in bytes never overflow.
-const maxElements = 1 << 31
+// maxElements bounds the size of one tensor, so that sizes in bytes never overflow, on 32-bit boards neither.
+const maxElements = min(1<<31, math.MaxInt/8)
 
 // Validate returns an error naming the first thing that is inconsistent: an index out of range, a constant whose bytes
 // do not fill its shape, quantisation that does not fit its tensor.
