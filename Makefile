@@ -4,10 +4,11 @@
 # make arm64      bin/arm64/xbm-agent, built here for a 64-bit ARM board
 # make packages   everything that is shipped, in dist/; make deb-arm64 only the board's .deb
 # make test-packages   install and remove the packages in a clean Debian
+# make test-vm    the arm64 package as a service in an emulated machine; needs root, takes some ten minutes
 # make bench      the benchmarks of BENCHMARKS.md
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: all setup build demo test bench lint clean arm64 packages deb-arm64 test-packages
+.PHONY: all setup build demo test bench lint clean arm64 packages deb-arm64 test-packages test-vm
 
 env = . scripts/env.sh &&
 programs = bin/xbm-train=./training bin/xbm-convert=./convert bin/xbm-agent=./agent \
@@ -36,12 +37,15 @@ packages deb-arm64:
 test-packages: packages
 	@scripts/packaging/package_test.sh
 
+test-vm: demo deb-arm64
+	@scripts/setup.sh vm && scripts/guest/vm.sh
+
 bench: setup
 	@$(env) go test -run '^$$' -bench . ./...
 
 lint:
 	@$(env) go vet ./... && gofmt -l . && golangci-lint run
-	@shellcheck -x scripts/*.sh scripts/packaging/*.sh scripts/packaging/agent/* .ci/run
+	@shellcheck -x scripts/*.sh scripts/packaging/*.sh scripts/packaging/agent/* scripts/guest/*.sh .ci/run
 
 clean:
 	rm -rf bin dist demo/out

@@ -1,4 +1,4 @@
-// Package camera reads frames: from a camera on this board (V4L2), a network camera (RTSP), a clip, or pictures. It is
+// Package camera reads frames: from a camera on this board (V4L2, libcamera), a network camera (RTSP), a clip, or pictures. It is
 // the only importer of gocv; without OpenCV compiled in, pictures and motion-JPEG clips still work.
 //
 // A Source lives in one process and one goroutine now. Nothing in the interface depends on that: a Read that blocks
@@ -27,23 +27,28 @@ const (
 	Dir    Kind = "dir"    // a folder of pictures, in the order of their names
 	Device Kind = "device" // a V4L2 device: a number, or a path such as /dev/video0
 	RTSP   Kind = "rtsp"   // the URL of a network camera
+	// Libcamera is a camera on a ribbon cable (CSI) of a Raspberry Pi: its number, 0 for the first.
+	Libcamera Kind = "libcamera"
 )
 
 // Kinds lists all kinds.
-func Kinds() []Kind { return []Kind{File, Dir, Device, RTSP} }
+func Kinds() []Kind { return []Kind{File, Dir, Device, RTSP, Libcamera} }
 
 // Live reports whether frames come at their own pace, so that a slow reader has to skip some. A clip or a folder waits
 // for its reader and has an end.
-func (k Kind) Live() bool { return k == Device || k == RTSP }
+func (k Kind) Live() bool { return k == Device || k == RTSP || k == Libcamera }
+
+// Local reports whether the camera is a device of this board.
+func (k Kind) Local() bool { return k == Device || k == Libcamera }
 
 // Config says where frames come from.
 type Config struct {
 	Kind    Kind
 	Address string // path, device or URL
-	// Width, Height and FPS are asked of a Device; it may give others. 0 leaves the choice to it.
+	// Width, Height and FPS are asked of a Device or Libcamera; it may give others. 0 leaves the choice to it.
 	Width, Height int
 	FPS           float64
-	// Timeout bounds how long opening and reading an RTSP stream may take; 0 means 5 s.
+	// Timeout bounds how long opening and reading an RTSP stream, or reading of Libcamera, may take; 0 means 5 s.
 	Timeout time.Duration
 }
 
@@ -102,6 +107,8 @@ func open(cfg Config, log *slog.Logger) (Source, error) {
 		return openVideo(cfg)
 	case Device, RTSP:
 		return openVideo(cfg)
+	case Libcamera:
+		return openLibcamera(cfg, log)
 	}
 	return nil, fmt.Errorf("kind %q is not one of %v", cfg.Kind, Kinds())
 }
@@ -135,6 +142,10 @@ func Check(cfg Config) error {
 		if _, err := os.Stat(cfg.Address); err != nil {
 			return fmt.Errorf("camera %s: %w", cfg, errors.Unwrap(err))
 		}
+	}
+	if cfg.Kind == Libcamera {
+		_, err := findLibcamera()
+		return err
 	}
 	if cfg.Kind == Dir || cfg.Kind == File && (isPicture(cfg.Address) || isMotionJPEG(cfg.Address)) {
 		return nil

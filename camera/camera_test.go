@@ -252,7 +252,7 @@ func TestOpenRefuses(t *testing.T) {
 		needsVideo bool
 	}{
 		{"no address", camera.Config{Kind: camera.File}, "no address", false},
-		{"unknown kind", camera.Config{Kind: "webcam", Address: "0"}, `kind "webcam" is not one of [file dir device rtsp]`, false},
+		{"unknown kind", camera.Config{Kind: "webcam", Address: "0"}, `kind "webcam" is not one of [file dir device rtsp libcamera]`, false},
 		{"missing file", camera.Config{Kind: camera.File, Address: filepath.Join(empty, "none.mp4")}, "no such file", false},
 		{"missing folder", camera.Config{Kind: camera.Dir, Address: filepath.Join(empty, "none")}, "no such file", false},
 		{"folder as a file", camera.Config{Kind: camera.File, Address: empty}, "use the kind dir", false},

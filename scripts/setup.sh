@@ -6,6 +6,7 @@
 #   scripts/setup.sh packages | tflite     only one of the two
 #   scripts/setup.sh tflite arm64          the library for another architecture, in build/tflite-arm64
 #   scripts/setup.sh cross arm64|armhf     everything to build for that architecture here, and only that
+#   scripts/setup.sh bench | vm            what the tests check packages and services with; what test-vm needs as well
 #   TFLITE_DIR=/opt/tflite scripts/setup.sh   use that folder (include/ and lib/) instead of fetching a library;
 #                                          scripts/env.sh needs TFLITE_DIR too
 set -euo pipefail
@@ -149,5 +150,7 @@ all)
 packages) packages ;;
 tflite) tflite "${2:-}" ;;
 cross) cross "${2:-}" ;;
-*) die "unknown argument $1; it takes packages, tflite [ARCH], cross ARCH or nothing" ;;
+bench) packages shellcheck lintian mmdebstrap systemd-container qemu-user-static ;;
+vm) packages mmdebstrap arch-test qemu-user-static qemu-system-arm e2fsprogs kmod cpio ;;
+*) die "unknown argument $1; it takes packages, tflite [ARCH], cross ARCH, bench, vm or nothing" ;;
 esac

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Every test. What a machine lacks (shared photos, a camera, root) is skipped, and the reason printed.
 #
-#   scripts/test.sh         all: Go tests with the race detector, builds without C, scripts, the demo on Mosquitto
+#   scripts/test.sh         all: Go tests with the race detector, builds without C, scripts, the demo on Mosquitto, the
+#                           packages, the service in a booted Debian, the arm64 program emulated
 #   scripts/test.sh quick   the Go tests alone, without the race detector
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -16,6 +17,7 @@ fi
 
 say "test bench"
 scripts/testbench.sh || echo "testbench: not there; tests that need it are skipped"
+scripts/setup.sh bench </dev/null >build/bench.log 2>&1 || echo "bench: not all there (build/bench.log); tests that need it are skipped"
 
 say "go vet"
 go vet ./...
@@ -39,14 +41,11 @@ awk '/\.go:[0-9]+: / { reason = $0; sub(/^.*\.go:[0-9]+: /, "", reason) } /--- S
 
 if command -v shellcheck >/dev/null; then
   say "shellcheck"
-  shellcheck -x scripts/*.sh scripts/packaging/*.sh scripts/packaging/agent/* .ci/run
+  shellcheck -x scripts/*.sh scripts/packaging/*.sh scripts/packaging/agent/* scripts/guest/*.sh .ci/run
 fi
 
 say "the installer, on machines of all kinds"
 scripts/packaging/install_test.sh
-
-say "the packages in dist/, in a clean Debian"
-scripts/packaging/package_test.sh
 
 say "the agent for armhf, up to its link"
 scripts/cross_test.sh
@@ -61,3 +60,16 @@ for port in {18830..18849}; do # the first that is free
   if kill -0 "$broker" 2>/dev/null; then break; fi
 done
 make --no-print-directory demo BROKER="127.0.0.1:$port"
+
+say "the packages"
+if scripts/setup.sh cross arm64 </dev/null >build/cross.log 2>&1; then
+  make --no-print-directory packages
+  if command -v lintian >/dev/null; then lintian --fail-on error dist/*.deb; fi
+  scripts/packaging/package_test.sh
+  say "the service, in a booted Debian"
+  scripts/guest/nspawn.sh
+  say "the agent for arm64, emulated"
+  scripts/qemu_test.sh
+else
+  echo "skipped the packages, the service and arm64: the cross-compiler is missing (build/cross.log)"
+fi

@@ -193,7 +193,7 @@ sandbox() {
   systemctl daemon-reload
   systemctl start xbm-probe
   cat /var/lib/xbm-agent/probe
-  check "the probe ran in the sandbox" grep -q '^done$' /var/lib/xbm-agent/probe
+  check "the probe ran in the sandbox" grep -q '^finished$' /var/lib/xbm-agent/probe
   check "the sandbox holds" bash -c '! grep -q "^BROKEN" /var/lib/xbm-agent/probe'
   check "the probe could do what it may" bash -c '! grep -q "^MISSING" /var/lib/xbm-agent/probe'
   rm -f /var/lib/xbm-agent/probe /run/systemd/system/xbm-probe.service

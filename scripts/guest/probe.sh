@@ -1,6 +1,7 @@
 #!/bin/bash
 # Runs in place of the agent, in its sandbox, and writes down what it could do that it should not (BROKEN), and what it
 # could not do that it should (MISSING).
+# shellcheck disable=SC2016 # the variables are Perl's
 report=/var/lib/xbm-agent/probe
 must_not() { if "$@" >/dev/null 2>&1; then echo "BROKEN $*"; else echo "refused $*"; fi; }
 must() { if "$@" >/dev/null 2>&1; then echo "may $*"; else echo "MISSING $*"; fi; }
@@ -31,5 +32,5 @@ must() { if "$@" >/dev/null 2>&1; then echo "may $*"; else echo "MISSING $*"; fi
   must test "$(cat "$CREDENTIALS_DIRECTORY/secret_mqtt")" = 'open sesame'
   must touch /run/xbm-probe/file
   must perl -e 'use Socket; socket(my $s, AF_INET, SOCK_STREAM, 0) or exit 1'
-  echo done
+  echo "finished"
 } >$report

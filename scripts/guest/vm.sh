@@ -72,8 +72,8 @@ END
   (cd "$tree" && find . | cpio --quiet -o -H newc | gzip -1) >"$2"
 }
 
-# shellcheck disable=SC2046 # a list
 foreign arm64
+# shellcheck disable=SC2046 # a list
 make_root arm64 build/guest-arm64.tar $(depends "$deb")
 kernel "$PWD/build/kernel-arm64"
 work=$PWD/build/tmp/vm
@@ -85,9 +85,7 @@ rm -rf "$out"
 mkdir -p "$root" "$in" "$out"
 tar -xf build/guest-arm64.tar -C "$root"
 fill "$root" "$in" "$deb" 30 10
-for compiler in aarch64-linux-gnu-gcc; do
-  command -v $compiler >/dev/null && $compiler -shared -fPIC -O2 -o "$in/hang.so" scripts/guest/hang.c -ldl
-done
+aarch64-linux-gnu-gcc -shared -fPIC -O2 -o "$in/hang.so" scripts/guest/hang.c -ldl # the compiler that built the package
 (cd build/kernel-arm64 && modules . vivid v4l2loopback 2>/dev/null | xargs -r cp --parents -t "$root")
 depmod -b "$root" "$(basename build/kernel-arm64/lib/modules/*)"
 echo vivid >"$root/etc/modules-load.d/vivid.conf"

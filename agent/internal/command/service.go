@@ -67,7 +67,7 @@ func usesDevices(path string) (bool, error) {
 		return false, fmt.Errorf("%w\nuse --devices yes or no to leave the configuration for later", err)
 	}
 	for _, c := range cfg.Cameras {
-		if c.Enabled && camera.Kind(c.Kind) == camera.Device {
+		if c.Enabled && camera.Kind(c.Kind).Local() {
 			return true, nil
 		}
 	}

@@ -37,6 +37,8 @@ func (p *patient) cameraChecks() []check {
 			switch camera.Kind(cam.Kind) {
 			case camera.Device:
 				p.lookAtDevice(r, key, cam)
+			case camera.Libcamera:
+				p.lookAtRibbon(r, cam)
 			case camera.RTSP:
 				p.lookAtStream(ctx, r, key, cam)
 			case camera.File:

@@ -20,6 +20,7 @@ import (
 	"xbmedge/agent/internal/doctor"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/systemd"
+	"xbmedge/camera"
 	"xbmedge/internal/embed"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/vision"
@@ -89,6 +90,7 @@ func newBench(t *testing.T) *bench {
 		},
 		Probe:     func(context.Context, mqtt.Config) error { return nil },
 		OpenModel: func(string, int) (doctor.Embedder, error) { return model{}, nil },
+		Libcamera: func(camera.Config) error { return nil },
 		Systemd: func() (*systemd.Service, error) {
 			return &systemd.Service{Systemctl: func(_ context.Context, args ...string) (string, error) {
 				if args[len(args)-1] == "SupplementaryGroups" {
@@ -117,6 +119,8 @@ func newBench(t *testing.T) *bench {
 	b.enroll(model{}.Model(), "oat-milk")
 	return b
 }
+
+var ribbon = []string{"cameras.front.kind=libcamera", "cameras.front.address=0"}
 
 func (b *bench) write(path, text string) {
 	b.t.Helper()
@@ -300,6 +304,22 @@ func TestFindings(t *testing.T) {
 			doctor.Finding{Check: "camera front", Level: doctor.Warning, Found: "another program uses /dev/video0", Remedy: "`sudo fuser -v /dev/video0`"}},
 		{"a camera that is gone", func(b *bench) { b.broken["/dev/video0"] = syscall.ENODEV },
 			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "/dev/video0 cannot be opened: no such device", Remedy: "plug it in again"}},
+		{"a ribbon camera without its program", func(b *bench) {
+			b.set = ribbon
+			b.Libcamera = func(camera.Config) error { return errors.New("rpicam-vid is not installed") }
+		}, doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "rpicam-vid is not installed", Remedy: "install it"}},
+		{"no ribbon camera", func(b *bench) { b.set = ribbon },
+			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "no camera on a ribbon cable", Remedy: "push the cable home"}},
+		{"a ribbon camera of others", func(b *bench) {
+			b.set = ribbon
+			b.write("/dev/media0", "")
+			b.files["/dev/media0"] = doctor.File{Mode: fs.ModeDevice | fs.ModeCharDevice | 0o660, GID: 1000}
+		}, doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "may not open /dev/media0 (mode 0660, group pi)", Remedy: "`sudo usermod -aG pi xbm-agent`"}},
+		{"a ribbon camera", func(b *bench) {
+			b.set = ribbon
+			b.write("/dev/media0", "")
+			b.files["/dev/media0"] = doctor.File{Mode: fs.ModeDevice | fs.ModeCharDevice | 0o660, GID: video}
+		}, doctor.Finding{Check: "camera front", Level: doctor.OK, Found: "camera 0: its program is installed"}},
 		{"a network camera without a host", func(b *bench) {
 			b.set = []string{"cameras.back.username=", "cameras.back.password_file=", "cameras.back.address=rtsp:///x"}
 		},

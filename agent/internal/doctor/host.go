@@ -51,6 +51,7 @@ type Host struct {
 	Probe        func(ctx context.Context, cfg mqtt.Config) error
 	Systemd      func() (*systemd.Service, error)
 	OpenModel    func(path string, threads int) (Embedder, error)
+	Libcamera    func(camera.Config) error // whether its program is installed
 }
 
 // Part is a library that the program may be built with. Err says that it is not.
@@ -99,7 +100,7 @@ func This() *Host {
 		UID: os.Getuid(), User: strconv.Itoa(os.Getuid()), Limit: limit,
 		Now: time.Now, Synchronised: synchronised, Stat: stat, Access: unix.Access, OpenDevice: openDevice, Account: account,
 		Group: groupName, Space: space, Dial: (&net.Dialer{}).DialContext, Probe: mqtt.Probe, Systemd: systemd.System,
-		OpenModel: openModel,
+		OpenModel: openModel, Libcamera: camera.Check,
 	}
 	if u, err := user.Current(); err == nil {
 		h.User = u.Username

@@ -1,0 +1,117 @@
+package camera
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A camera on a ribbon cable (CSI) of a Raspberry Pi is no V4L2 camera that gives pictures: libcamera has to run its
+// image pipeline. Its own program does that, and gives the frames as JPEGs through a pipe.
+
+// errNoLibcamera says what to install.
+var errNoLibcamera = errors.New("rpicam-vid is not installed: `sudo apt-get install rpicam-apps-lite` on Raspberry Pi OS")
+
+func findLibcamera() (string, error) {
+	for _, name := range []string{"rpicam-vid", "libcamera-vid"} { // the newer name first
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", errNoLibcamera
+}
+
+// libcamera reads the frames of a child process.
+type libcamera struct {
+	motionJPEG
+	cmd     *exec.Cmd
+	timeout time.Duration
+	said    *tail
+}
+
+func openLibcamera(cfg Config, log *slog.Logger) (*libcamera, error) {
+	program, err := findLibcamera()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := strconv.ParseUint(cfg.Address, 10, 8); err != nil {
+		return nil, fmt.Errorf("%q is no camera's number; 0 is the first, `%s --list-cameras` lists them", cfg.Address, program)
+	}
+	args := []string{"--camera", cfg.Address, "--codec", "mjpeg", "--timeout", "0", "--nopreview", "--flush", "--output", "-"}
+	if cfg.Width > 0 && cfg.Height > 0 {
+		args = append(args, "--width", strconv.Itoa(cfg.Width), "--height", strconv.Itoa(cfg.Height))
+	}
+	if cfg.FPS > 0 {
+		args = append(args, "--framerate", strconv.FormatFloat(cfg.FPS, 'f', -1, 64))
+	}
+	timeout := cfg.Timeout
+	if timeout <= 0 {
+		timeout = 5 * time.Second
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	c := &libcamera{motionJPEG: motionJPEG{file: r, reader: bufio.NewReaderSize(r, 64<<10)}, timeout: timeout, said: &tail{}}
+	c.cmd = exec.Command(program, args...)
+	c.cmd.Stdout, c.cmd.Stderr = w, c.said
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	err = c.cmd.Start()
+	if closed := w.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	log.Debug("camera program started", "program", program, "arguments", args)
+	return c, nil
+}
+
+// Read fills f; a camera that gives nothing for the time-out is lost.
+func (c *libcamera) Read(ctx context.Context, f *Frame) error {
+	if err := c.file.SetReadDeadline(time.Now().Add(c.timeout)); err != nil {
+		return err
+	}
+	err := c.motionJPEG.Read(ctx, f)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("no frame for %v", c.timeout)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%s has ended: %s", c.cmd.Path, c.said)
+	}
+	return err
+}
+
+// Close ends the child and waits for it.
+func (c *libcamera) Close() error {
+	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // it may have ended
+	_ = c.cmd.Wait()                                      // it was killed
+	return c.motionJPEG.Close()
+}
+
+// tail keeps the end of what a program says.
+type tail struct{ bytes.Buffer }
+
+func (t *tail) Write(p []byte) (int, error) {
+	const most = 4 << 10
+	if t.Len() > most {
+		t.Next(t.Len() - most)
+	}
+	return t.Buffer.Write(p)
+}
+
+// String returns the last line.
+func (t *tail) String() string {
+	lines := strings.Split(strings.TrimSpace(t.Buffer.String()), "\n")
+	return lines[len(lines)-1]
+}
