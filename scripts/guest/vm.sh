@@ -34,34 +34,32 @@ kernel() {
   mv "$1.new" "$1"
 }
 
-# modules KERNEL NAME... prints the files of these modules and of what they need, in no order.
-modules() {
-  local kernel=$1 version name
+# copy_modules KERNEL ROOT NAME... copies these modules, and those that they need, into a root.
+copy_modules() {
+  local kernel=$1 root=$2 version name
   version=$(basename "$kernel"/lib/modules/*)
-  shift
+  shift 2
   for name in "$@"; do
-    modprobe -d "$kernel" -S "$version" --show-depends "$name" | sed -n 's/^insmod //p'
-  done | sort -u | sed "s|^$kernel/*||"
+    modprobe -d "$kernel" -S "$version" --show-depends "$name" | sed -n "s|^insmod $kernel/*||p"
+  done | sort -u | (cd "$kernel" && xargs cp --parents -t "$root" "lib/modules/$version"/modules.{order,builtin,builtin.modinfo})
+  depmod -b "$root" "$version"
 }
 
 # initrd KERNEL FILE makes one that loads what the disk and the shared folders need, and goes over to the disk.
 initrd() {
-  local kernel=$1 tree version
-  version=$(basename "$kernel"/lib/modules/*)
-  tree=$work/initrd
+  local kernel=$1 tree=$work/initrd
   mkdir -p "$tree"/{bin,dev,proc,sys,disk}
   cp "$kernel/bin/busybox" "$tree/bin/"
-  (cd "$kernel" && modules . virtio_pci virtio_blk virtio_net ext4 9p 9pnet_virtio | xargs cp --parents -t "$tree")
-  depmod -b "$tree" "$version"
+  copy_modules "$kernel" "$tree" virtio_pci virtio_blk crc32c_generic ext4 9p 9pnet_virtio
   cat >"$tree/init" <<'END'
 #!/bin/busybox sh
 b=/bin/busybox
 $b mount -t devtmpfs dev /dev
 $b mount -t proc proc /proc
 $b mount -t sysfs sys /sys
-for m in virtio_pci virtio_blk virtio_net ext4 9p 9pnet_virtio; do $b modprobe $m; done
+for m in virtio_pci virtio_blk crc32c_generic ext4 9p 9pnet_virtio; do $b modprobe $m; done
 $b sleep 1
-$b mount -t ext4 /dev/vda /disk || exec $b sh
+$b mount -t ext4 /dev/vda /disk || exec $b poweroff -f
 $b mount -t 9p -o trans=virtio,version=9p2000.L,ro in /disk/in
 $b mount -t 9p -o trans=virtio,version=9p2000.L out /disk/out
 $b umount /sys /proc
@@ -86,8 +84,7 @@ mkdir -p "$root" "$in" "$out"
 tar -xf build/guest-arm64.tar -C "$root"
 fill "$root" "$in" "$deb" 30 10
 aarch64-linux-gnu-gcc -shared -fPIC -O2 -o "$in/hang.so" scripts/guest/hang.c -ldl # the compiler that built the package
-(cd build/kernel-arm64 && modules . vivid v4l2loopback 2>/dev/null | xargs -r cp --parents -t "$root")
-depmod -b "$root" "$(basename build/kernel-arm64/lib/modules/*)"
+copy_modules "$PWD/build/kernel-arm64" "$root" vivid
 echo vivid >"$root/etc/modules-load.d/vivid.conf"
 echo 'options vivid node_types=0x1 n_devs=1' >"$root/etc/modprobe.d/vivid.conf"
 initrd "$PWD/build/kernel-arm64" "$work/initrd.gz"
