@@ -8,7 +8,7 @@ exec >>$out/log 2>&1
 stage_file=/root/stage
 stage=$(cat $stage_file 2>/dev/null || echo install)
 # shellcheck source=/dev/null
-. /in/environment # WATCHDOG: seconds; SLOW: how much longer than usual things may take here
+. /in/environment # WATCHDOG: seconds; SLOW: how much longer than usual things may take here; SOAK: seconds, 0 for none
 
 check() { # check NAME COMMAND...
   local name=$1
@@ -99,8 +99,13 @@ run_stage() {
   check "log lines have priorities" bash -c 'journalctl -u xbm-agent -p info -o cat | grep -q "agent starts"'
   check "no listening sockets" no_listening
   check "metrics on the socket" metrics
+  if ((SOAK > 0)); then
+    soak
+    return
+  fi
   security
   sandbox
+  if [[ -c /dev/video0 ]]; then v4l2; fi
 
   before=$(property NRestarts)
   check "reload" systemctl reload xbm-agent
@@ -152,6 +157,21 @@ run_stage() {
   removal
 }
 
+# soak lets the agent run at full load, as fast as the pipe gives frames, and looks for restarts and growth.
+soak() {
+  local end=$((SECONDS + SOAK)) pid first="" now
+  pid=$(property MainPID)
+  while ((SECONDS < end)); do
+    sleep 30
+    now=$(awk '$1 == "VmRSS:" { print $2 }' "/proc/$pid/status")
+    ((SECONDS + SOAK * 9 / 10 > end)) && first=${first:-$now} # the first tenth warms up
+    echo "soak $SECONDS s: RSS $now kB, $(find "/proc/$pid/fd" -type l | wc -l) descriptors, $(property StatusText)"
+  done
+  note "soak of $SOAK s: RSS $first kB, then $now kB; $(grep -o '^xbm_camera_frames{[^ ]* .*' <(metrics_text))"
+  check "no restart in $SOAK s at full load" test "$(property NRestarts):$(property MainPID)" = "0:$pid"
+  check "memory does not grow by more than 5 %" test $((now * 100)) -le $((first * 105))
+}
+
 no_listening() { # of the agent, in TCP and UDP
   local pid inodes
   pid=$(property MainPID)
@@ -162,9 +182,31 @@ no_listening() { # of the agent, in TCP and UDP
     grep -Fxf <(echo "$inodes")
 }
 
-metrics() {
+metrics_text() {
   perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new("/run/xbm-agent/metrics.sock") or die $!;
-    print $s "GET /metrics HTTP/1.0\r\n\r\n"; print while <$s>' | tee $out/metrics | grep -q '^xbm_camera_frames{camera="shelf"} [1-9]'
+    print $s "GET /metrics HTTP/1.0\r\n\r\n"; print while <$s>'
+}
+metrics() { metrics_text | tee $out/metrics | grep -q '^xbm_camera_frames{camera="shelf"} [1-9]'; }
+
+says() { xbm-agent service status | grep -q "$1"; }
+
+# v4l2 adds a camera on the board, a driver's test picture, and takes it from the service again.
+v4l2() {
+  printf '  bench:\n    kind: device\n    address: /dev/video0\n    width: 640\n    height: 360\n    fps: 2\n' >>/etc/xbm-agent/agent.yaml
+  ls -l /dev/video0
+  systemctl reload xbm-agent
+  check "a V4L2 camera gives frames" within 30 says "2 of 2 cameras"
+  check "doctor can open it" bash -c 'xbm-agent doctor | tee /dev/stderr | grep -q "^ok  *camera bench"'
+  xbm-agent service unit --exec /usr/bin/xbm-agent --devices no >/etc/systemd/system/xbm-agent.service
+  systemctl daemon-reload
+  systemctl restart xbm-agent
+  check "without devices in the unit it does not" within 30 says "degraded: no frames from bench; 1 of 2 cameras"
+  check "and doctor tells" bash -c 'xbm-agent doctor | tee /dev/stderr | grep "camera bench"'
+  rm /etc/systemd/system/xbm-agent.service
+  systemctl daemon-reload
+  sed -i '/^  bench:/,$d' /etc/xbm-agent/agent.yaml
+  systemctl restart xbm-agent
+  check "and without the camera all is well" within 30 says "1 of 1 cameras"
 }
 
 security() {
@@ -196,7 +238,13 @@ sandbox() {
   check "the probe ran in the sandbox" grep -q '^finished$' /var/lib/xbm-agent/probe
   check "the sandbox holds" bash -c '! grep -q "^BROKEN" /var/lib/xbm-agent/probe'
   check "the probe could do what it may" bash -c '! grep -q "^MISSING" /var/lib/xbm-agent/probe'
-  rm -f /var/lib/xbm-agent/probe /run/systemd/system/xbm-probe.service
+  # The same without the sandbox must find it open, or the probe proves nothing.
+  rm -f /var/lib/xbm-agent/probe
+  printf '[Service]\nType=oneshot\nUser=xbm-agent\nExecStart=/bin/bash /in/probe.sh\n' >/run/systemd/system/xbm-probe.service
+  systemctl daemon-reload
+  systemctl start xbm-probe
+  check "the probe finds an open sandbox open" test "$(grep -c '^BROKEN' /var/lib/xbm-agent/probe)" -ge 3
+  rm -f /var/lib/xbm-agent/{probe,suid} /run/systemd/system/xbm-probe.service
   systemctl daemon-reload
 }
 

@@ -44,7 +44,7 @@ fill() {
   cp "$deb" "$in/xbm-agent.deb"
   cp demo/out/model.tflite demo/out/things.gallery demo/out/clip/clip.mjpeg "$in/"
   cp scripts/guest/checks.sh scripts/guest/probe.sh scripts/guest/agent.yaml "$in/"
-  printf 'WATCHDOG=%s\nSLOW=%s\n' "$4" "$5" >"$in/environment"
+  printf 'WATCHDOG=%s\nSLOW=%s\nSOAK=%s\n' "$4" "$5" "${SOAK:-0}" >"$in/environment"
   chmod -R a+rX "$in"
   mkdir -p "$root/in" "$root/out"
   cat >"$root/etc/systemd/system/xbm-checks.service" <<END

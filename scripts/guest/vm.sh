@@ -92,7 +92,7 @@ mke2fs -q -t ext4 -d "$root" "$work/disk" 3G
 rm -rf --one-file-system "$root"
 
 say "booting (emulated: this takes minutes)"
-timeout --kill-after=10 "${GUEST_TIMEOUT:-1500}" qemu-system-aarch64 -M virt -cpu cortex-a72 -accel tcg,thread=multi -smp 2 -m 1536 \
+timeout --kill-after=10 1500 qemu-system-aarch64 -M virt -cpu cortex-a72 -accel tcg,thread=multi -smp 2 -m 1536 \
   -nographic -nic none -kernel build/kernel-arm64/boot/vmlinuz-* -initrd "$work/initrd.gz" \
   -append "console=ttyAMA0 root=/dev/vda rw quiet systemd.show_status=0" \
   -drive file="$work/disk",if=virtio,format=raw,cache=unsafe \
