@@ -44,7 +44,7 @@ files() {
 install_stage() {
   files >/root/before
   check "the package installs" dpkg -i /in/xbm-agent.deb
-  check "all parts are compiled in" bash -c 'xbm-agent version --json | tee /dev/stderr | grep -q "\"tflite\":\"2.*\"camera\":\"gocv"'
+  check "all parts are compiled in" bash -c 'xbm-agent version --json | tee -a /dev/stderr | grep -q "\"tflite\":\"2.*\"camera\":\"gocv"'
   check "the service is enabled" systemctl is-enabled xbm-agent
   check "the service waits for a configuration" bash -c '! systemctl is-active xbm-agent'
   check "the user has no shell" bash -c 'getent passwd xbm-agent | grep -q nologin$'
@@ -95,7 +95,7 @@ run_stage() {
   active || return # nothing of what follows could succeed
   note "$(systemd-analyze time | head -n 1)"
   check "a match arrives at the broker" match_arrives
-  check "status tells" bash -c 'xbm-agent service status | tee /dev/stderr | grep -q "1 of 1 cameras.*broker connected"'
+  check "status tells" bash -c 'xbm-agent service status | tee -a /dev/stderr | grep -q "1 of 1 cameras.*broker connected"'
   check "log lines have priorities" bash -c 'journalctl -u xbm-agent -p info -o cat | grep -q "agent starts"'
   check "no listening sockets" no_listening
   check "metrics on the socket" metrics
@@ -154,7 +154,67 @@ run_stage() {
     systemctl restart xbm-agent
   fi
   crash
+  operations
   removal
+  archive
+}
+
+doctor_says() { # doctor_says PATTERN ARGUMENT...
+  local pattern=$1
+  shift
+  xbm-agent doctor "$@" | tee -a /dev/stderr | grep -q -e "$pattern"
+}
+
+# operations are what somebody far away has.
+operations() {
+  local name
+  for name in configuration program model gallery broker service; do
+    check "doctor finds the $name good" doctor_says "^ok  *$name "
+  done
+  mkdir -p /root/full
+  mount -t tmpfs -o size=256k full /root/full
+  head -c 1M /dev/zero >/root/full/file 2>/dev/null
+  check "doctor finds a full disk" doctor_says '^FAULT  *disk .*→' --set state_dir=/root/full
+  umount /root/full
+  if ((SLOW > 1)) && date -s '1970-01-02'; then # its own machine, not a container that shares the clock
+    check "doctor finds a clock in 1970" doctor_says '^warning  *clock .*1970.*→'
+    date -s '2026-06-01'
+  fi
+  gpasswd -d xbm-agent video
+  systemctl stop mosquitto
+  check "doctor finds the broker gone" doctor_says '^FAULT  *broker .*refuse.*→'
+  systemctl start mosquitto
+  usermod -aG video xbm-agent
+  check "a support bundle" xbm-agent support-bundle --out $out/bundle.tar.gz
+  mkdir -p /root/bundle
+  tar -xzf $out/bundle.tar.gz -C /root/bundle
+  check "with the journal" grep -rq 'agent starts' /root/bundle
+  check "and without the password" bash -c '! grep -rq "open sesame" /root/bundle'
+  rm -r /root/bundle $out/bundle.tar.gz
+}
+
+# archive installs the tarball in the place of the package, and removes it.
+archive() {
+  head -c 300000 /in/xbm-agent.deb >/root/half.deb
+  head -c 300000 /in/xbm-agent.tar.gz >/root/half.tar.gz
+  check "half a .deb is refused" bash -c '! sh /in/install.sh /root/half.deb && sh /in/install.sh /root/half.deb 2>&1 | grep -i "again"'
+  check "half an archive is refused" bash -c '! sh /in/install.sh /root/half.tar.gz'
+  check "and nothing of them installed" bash -c '! command -v xbm-agent'
+  check "the archive installs" sh /in/install.sh /in/xbm-agent.tar.gz
+  install -m 644 /in/model.tflite /etc/xbm-agent/embedder.tflite
+  install -m 640 -g xbm-agent /in/agent.yaml /etc/xbm-agent/agent.yaml
+  install -m 640 -o xbm-agent -g xbm-agent /in/things.gallery /var/lib/xbm-agent/
+  (umask 077 && echo 'open sesame' >/etc/xbm-agent/secrets/mqtt)
+  install -m 644 /var/lib/xbm-feed/clip.mjpeg /var/lib/xbm-agent/camera.mjpeg
+  mosquitto_sub -h 127.0.0.1 -u board -P 'open sesame' -W $((60 * SLOW)) -C 1 -t 'xbm/board/shelf/match' >$out/archive.json &
+  sleep 1
+  systemctl restart xbm-agent
+  check "its service recognises" wait $!
+  check "the archive is removed" sh /in/install.sh --uninstall --purge
+  files >/root/after
+  diff /root/before /root/after >$out/left
+  cat $out/left
+  check "and leaves nothing" test ! -s $out/left
 }
 
 # soak lets the agent run at full load, as fast as the pipe gives frames, and looks for restarts and growth.
@@ -196,12 +256,12 @@ v4l2() {
   ls -l /dev/video0
   systemctl reload xbm-agent
   check "a V4L2 camera gives frames" within 30 says "2 of 2 cameras"
-  check "doctor can open it" bash -c 'xbm-agent doctor | tee /dev/stderr | grep -q "^ok  *camera bench"'
+  check "doctor can open it" bash -c 'xbm-agent doctor | tee -a /dev/stderr | grep -q "^ok  *camera bench"'
   xbm-agent service unit --exec /usr/bin/xbm-agent --devices no >/etc/systemd/system/xbm-agent.service
   systemctl daemon-reload
   systemctl restart xbm-agent
   check "without devices in the unit it does not" within 30 says "degraded: no frames from bench; 1 of 2 cameras"
-  check "and doctor tells" bash -c 'xbm-agent doctor | tee /dev/stderr | grep "camera bench"'
+  check "and doctor tells" bash -c 'xbm-agent doctor | tee -a /dev/stderr | grep "camera bench"'
   rm /etc/systemd/system/xbm-agent.service
   systemctl daemon-reload
   sed -i '/^  bench:/,$d' /etc/xbm-agent/agent.yaml

@@ -42,6 +42,8 @@ depends() { dpkg-deb -f "$1" Depends | sed 's/([^)]*)//g; s/|[^,]*//g; s/,/ /g' 
 fill() {
   local root=$1 in=$2 deb=$3
   cp "$deb" "$in/xbm-agent.deb"
+  cp "dist/$(basename "$deb" .deb | sed 's/_\([^_]*\)$/_linux_\1/').tar.gz" "$in/xbm-agent.tar.gz"
+  cp dist/install.sh "$in/"
   cp demo/out/model.tflite demo/out/things.gallery demo/out/clip/clip.mjpeg "$in/"
   cp scripts/guest/checks.sh scripts/guest/probe.sh scripts/guest/agent.yaml "$in/"
   printf 'WATCHDOG=%s\nSLOW=%s\nSOAK=%s\n' "$4" "$5" "${SOAK:-0}" >"$in/environment"

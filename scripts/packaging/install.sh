@@ -286,16 +286,11 @@ install_package() {
   if systemd; then
     /usr/local/bin/xbm-agent service install --exec /usr/local/bin/xbm-agent --config /etc/xbm-agent/agent.yaml ||
       die "the program is installed, its service is not: see above, and run this again"
-  else
-    note "service: there is no systemd here; start it yourself: xbm-agent run --config /etc/xbm-agent/agent.yaml"
+    return
   fi
-  if /usr/local/bin/xbm-agent check-config --config /etc/xbm-agent/agent.yaml >/dev/null 2>&1; then
-    ! systemd || systemctl restart xbm-agent.service
-    echo "xbm-agent is installed"
-  else
-    echo "xbm-agent is installed but not configured: put a model and a gallery in place, edit /etc/xbm-agent/agent.yaml,"
-    echo "see what is missing with \`xbm-agent check-config --config /etc/xbm-agent/agent.yaml\`, then: systemctl restart xbm-agent"
-  fi
+  note "service: there is no systemd here; start it yourself: xbm-agent run --config /etc/xbm-agent/agent.yaml"
+  echo "xbm-agent is installed; put a model and a gallery in place, edit /etc/xbm-agent/agent.yaml, and see what is"
+  echo "missing with \`xbm-agent check-config --config /etc/xbm-agent/agent.yaml\`"
 }
 
 uninstall() {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/user"
@@ -99,7 +100,8 @@ func serviceInstall() cli.Command {
 	return cli.Command{
 		Name: "install", Summary: "install, enable and start the service",
 		Long: `Writes /etc/systemd/system/xbm-agent.service, makes the user xbm-agent where
-there is none, enables the service and starts it. Run it again after the cameras
+there is none, enables the service, and starts it where the configuration, the
+model and the gallery are good (xbm-agent check-config). Run it again after the cameras
 in the configuration have changed from network cameras to ones on the board.`,
 		Examples: `sudo xbm-agent service install
 sudo xbm-agent service install --no-start`,
@@ -119,14 +121,32 @@ sudo xbm-agent service install --no-start`,
 				if err := prepare(ctx, o.config); err != nil {
 					return err
 				}
-				if err := service.Install(ctx, text, !*noStart); err != nil {
+				ready := canStart(o.config)
+				if err := service.Install(ctx, text, !*noStart && ready == nil); err != nil {
 					return err
 				}
-				_, err = fmt.Fprintln(stdout, "installed; see `xbm-agent service status` and `journalctl -u xbm-agent -f`")
+				said := "installed; see `xbm-agent service status` and `journalctl -u xbm-agent -f`"
+				if ready != nil {
+					said = fmt.Sprintf("installed, and not started yet: %v\nwhen that is done: systemctl restart xbm-agent", ready)
+				}
+				_, err = fmt.Fprintln(stdout, said)
 				return err
 			}
 		},
 	}
+}
+
+// canStart returns why the agent cannot start with a configuration.
+func canStart(path string) error {
+	cfg, err := config.Load(path)
+	if err != nil {
+		return err
+	}
+	embedder, _, err := open(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return embedder.Close()
 }
 
 // prepare makes what the unit file names: the user and the folder of secrets.
