@@ -62,12 +62,13 @@ install_stage() {
   mosquitto_passwd -b -c /etc/mosquitto/passwd board 'open sesame'
   chown mosquitto /etc/mosquitto/passwd
   printf 'listener 1883 127.0.0.1\npassword_file /etc/mosquitto/passwd\n' >/etc/mosquitto/conf.d/test.conf
-  # The camera: a clip that never ends, through a pipe that can be made to stall.
+  # The camera: a clip that never ends, through a pipe that can be made to stall. Open for reading, too, it always has a
+  # reader, and the agent never sees its end.
   mkdir -p /var/lib/xbm-feed
   cp /in/clip.mjpeg /var/lib/xbm-feed/
   cat >/etc/systemd/system/xbm-feed.service <<END
 [Service]
-ExecStart=/bin/bash -c 'exec 3>/var/lib/xbm-agent/camera.mjpeg; while cat /var/lib/xbm-feed/clip.mjpeg >&3; do :; done'
+ExecStart=/bin/bash -c 'exec 3<>/var/lib/xbm-agent/camera.mjpeg; while cat /var/lib/xbm-feed/clip.mjpeg >&3; do :; done'
 Restart=always
 RestartSec=100ms
 [Install]
@@ -131,11 +132,11 @@ run_stage() {
   check "recognises again" match_arrives
 
   before=$(property NRestarts)
-  pkill -STOP -f 'bash -c exec 3>' && pkill -STOP -x cat # the pipe stays open, nothing comes: the read hangs
+  pkill -STOP -f 'bash -c exec 3<>' && pkill -STOP -x cat # the pipe stays open, nothing comes: the read hangs
   watchdog "capture hung"
   check "capture hung: named in the journal" bash -c 'journalctl -u xbm-agent -o cat | grep -q "a stage hangs.*camera shelf: capture"'
   pkill -CONT -x cat
-  pkill -CONT -f 'bash -c exec 3>'
+  pkill -CONT -f 'bash -c exec 3<>'
   check "sees again" match_arrives
 
   if [[ -f /in/hang.so ]]; then
@@ -168,7 +169,7 @@ doctor_says() { # doctor_says PATTERN ARGUMENT...
 # operations are what somebody far away has.
 operations() {
   local name
-  for name in configuration program model gallery broker service; do
+  for name in configuration program model gallery broker; do
     check "doctor finds the $name good" doctor_says "^ok  *$name "
   done
   mkdir -p /root/full

@@ -82,7 +82,7 @@ before=$(listing)
 
 inside "apt-get install -y ./${deb##*/}"
 grep -q '1 newly installed' "$work/log" || die "more than the package itself was installed: $(<"$work/log")"
-grep -q 'installed but not configured' "$work/log" || die "does not say that it must be configured: $(<"$work/log")"
+grep -q 'put a model and a gallery in place' "$work/log" || die "does not say that it must be configured: $(<"$work/log")"
 [[ $(stat -c '%a %U' "$root/etc/xbm-agent/secrets") == '700 root' ]] || die "secrets: $(ls -ld "$root/etc/xbm-agent/secrets")"
 inside 'stat -c "%a %U:%G" /etc/xbm-agent/agent.yaml /var/lib/xbm-agent; id xbm-agent'
 [[ $(<"$work/log") == $'640 root:xbm-agent\n750 xbm-agent:xbm-agent\n'*'(video)'* ]] || die "owners: $(<"$work/log")"
