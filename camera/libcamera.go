@@ -63,7 +63,7 @@ func openLibcamera(cfg Config, log *slog.Logger) (*libcamera, error) {
 		return nil, err
 	}
 	c := &libcamera{motionJPEG: motionJPEG{file: r, reader: bufio.NewReaderSize(r, 64<<10)}, timeout: timeout, said: &tail{}}
-	c.cmd = exec.Command(program, args...)
+	c.cmd = exec.Command(program, args...) //nolint:gosec // one of two names, with numbers
 	c.cmd.Stdout, c.cmd.Stderr = w, c.said
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	err = c.cmd.Start()

@@ -23,8 +23,12 @@ func TestList(t *testing.T) {
 	}{Name: "a b", Cameras: map[string]camera{"two": {Wait: time.Second}, "one": {Rate: 2.5}}, Tags: []string{"x", "y"}}
 	cfg.Broker.URL = "tcp://h"
 	want := []conf.Value{
-		{"name", "a b"}, {"broker.url", "tcp://h"},
-		{"cameras.one.rate", "2.5"}, {"cameras.one.wait", "0s"}, {"cameras.two.rate", "0"}, {"cameras.two.wait", "1s"},
+		{"name", "a b"},
+		{"broker.url", "tcp://h"},
+		{"cameras.one.rate", "2.5"},
+		{"cameras.one.wait", "0s"},
+		{"cameras.two.rate", "0"},
+		{"cameras.two.wait", "1s"},
 		{"tags", "[x y]"},
 	}
 	if diff := cmp.Diff(want, conf.List(cfg)); diff != "" {

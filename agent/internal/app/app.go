@@ -109,7 +109,7 @@ func (a *App) Run(ctx context.Context) error {
 	stopWatching()
 	<-watched
 	if server != nil {
-		faults = append(faults, server.Close())
+		faults = append(faults, server.Close()) //nolint:contextcheck // it ends after ctx, in a second at most
 	}
 	a.summarise(elapsed)
 	return errors.Join(faults...)

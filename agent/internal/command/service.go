@@ -155,6 +155,7 @@ func prepare(ctx context.Context, configFile string) error {
 		return errors.New("installing a service needs root: sudo xbm-agent service install")
 	}
 	if _, err := user.Lookup(systemd.User); err != nil {
+		//nolint:gosec // all constants
 		out, err := exec.CommandContext(ctx, "useradd", "--system", "--user-group", "--home-dir", "/var/lib/xbm-agent", "--no-create-home",
 			"--shell", "/usr/sbin/nologin", systemd.User).CombinedOutput()
 		if err != nil {

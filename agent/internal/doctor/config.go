@@ -60,7 +60,7 @@ func (p *patient) configFile() string {
 
 // lines returns the errors joined in err.
 func lines(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // this very error, not one below it
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()
 	}
 	return []error{err}

@@ -244,72 +244,116 @@ func TestFindings(t *testing.T) {
 		change func(*bench)
 		want   doctor.Finding // Found and Remedy: parts of them
 	}{
-		{"a misspelt key", func(b *bench) { b.set = []string{"mqtt.brokr=x"} },
-			doctor.Finding{Check: "configuration", Level: doctor.Fault, Found: "did you mean mqtt.broker?", Remedy: "correct it"}},
-		{"no configuration file", func(b *bench) { b.remove(configured) },
-			doctor.Finding{Check: "configuration", Level: doctor.Fault, Found: "there is no configuration", Remedy: "name another with --config"}},
-		{"no TensorFlow Lite", func(b *bench) { b.TFLite.Err = errors.New("none") },
-			doctor.Finding{Check: "program", Level: doctor.Fault, Found: "built without TensorFlow Lite", Remedy: "install the package"}},
-		{"no OpenCV", func(b *bench) { b.OpenCV.Err = errors.New("none") },
-			doctor.Finding{Check: "program", Level: doctor.Fault, Found: "built without OpenCV and cannot read cameras", Remedy: "install the package"}},
-		{"32 bits of 64", func(b *bench) { b.Arch = "arm" },
-			doctor.Finding{Check: "platform", Level: doctor.Warning, Found: "has a 64-bit kernel (aarch64), but this program is a 32-bit one (arm)", Remedy: "install the 64-bit system"}},
+		{
+			"a misspelt key", func(b *bench) { b.set = []string{"mqtt.brokr=x"} },
+			doctor.Finding{Check: "configuration", Level: doctor.Fault, Found: "did you mean mqtt.broker?", Remedy: "correct it"},
+		},
+		{
+			"no configuration file", func(b *bench) { b.remove(configured) },
+			doctor.Finding{Check: "configuration", Level: doctor.Fault, Found: "there is no configuration", Remedy: "name another with --config"},
+		},
+		{
+			"no TensorFlow Lite", func(b *bench) { b.TFLite.Err = errors.New("none") },
+			doctor.Finding{Check: "program", Level: doctor.Fault, Found: "built without TensorFlow Lite", Remedy: "install the package"},
+		},
+		{
+			"no OpenCV", func(b *bench) { b.OpenCV.Err = errors.New("none") },
+			doctor.Finding{Check: "program", Level: doctor.Fault, Found: "built without OpenCV and cannot read cameras", Remedy: "install the package"},
+		},
+		{
+			"32 bits of 64", func(b *bench) { b.Arch = "arm" },
+			doctor.Finding{Check: "platform", Level: doctor.Warning, Found: "has a 64-bit kernel (aarch64), but this program is a 32-bit one (arm)", Remedy: "install the 64-bit system"},
+		},
 
-		{"no model", func(b *bench) { b.remove("/etc/xbm-agent/m.tflite") },
-			doctor.Finding{Check: "model", Level: doctor.Fault, Found: "/etc/xbm-agent/m.tflite is not there", Remedy: "correct model.path"}},
-		{"a folder for a model", func(b *bench) { b.set = []string{"model.path=/etc/xbm-agent"} },
-			doctor.Finding{Check: "model", Level: doctor.Fault, Found: "/etc/xbm-agent is no file", Remedy: "name the .tflite file"}},
-		{"settings alone", func(b *bench) { b.set = []string{"track.window=1"} },
-			doctor.Finding{Check: "configuration", Level: doctor.Fault, Found: "track: 3 agreeing frames in a window of 1", Remedy: "correct it"}},
+		{
+			"no model", func(b *bench) { b.remove("/etc/xbm-agent/m.tflite") },
+			doctor.Finding{Check: "model", Level: doctor.Fault, Found: "/etc/xbm-agent/m.tflite is not there", Remedy: "correct model.path"},
+		},
+		{
+			"a folder for a model", func(b *bench) { b.set = []string{"model.path=/etc/xbm-agent"} },
+			doctor.Finding{Check: "model", Level: doctor.Fault, Found: "/etc/xbm-agent is no file", Remedy: "name the .tflite file"},
+		},
+		{
+			"settings alone", func(b *bench) { b.set = []string{"track.window=1"} },
+			doctor.Finding{Check: "configuration", Level: doctor.Fault, Found: "track: 3 agreeing frames in a window of 1", Remedy: "correct it"},
+		},
 		{"a model that is none", func(b *bench) {
 			b.OpenModel = func(string, int) (doctor.Embedder, error) { return nil, errors.New("no flatbuffer") }
 		}, doctor.Finding{Check: "model", Level: doctor.Fault, Found: "m.tflite cannot be used: no flatbuffer", Remedy: "copy the model again"}},
 		{"a model that fails", func(b *bench) {
 			b.OpenModel = func(string, int) (doctor.Embedder, error) { return model{errors.New("NaN")}, nil }
 		}, doctor.Finding{Check: "model", Level: doctor.Fault, Found: "m.tflite does not work: NaN", Remedy: "make the model again"}},
-		{"a model the service may not read", func(b *bench) { b.files["/etc/xbm-agent/m.tflite"] = doctor.File{Mode: 0o600} },
-			doctor.Finding{Check: "model", Level: doctor.Fault, Found: "the service's user xbm-agent may not read /etc/xbm-agent/m.tflite (mode 0600, group root)", Remedy: "`sudo chgrp xbm-agent /etc/xbm-agent/m.tflite && sudo chmod g+rX /etc/xbm-agent/m.tflite`"}},
-		{"a folder the service may not enter", func(b *bench) { b.files["/etc/xbm-agent"] = doctor.File{Mode: fs.ModeDir | 0o700} },
-			doctor.Finding{Check: "model", Level: doctor.Fault, Found: "may not enter /etc/xbm-agent (mode 0700", Remedy: "`sudo chmod o+x /etc/xbm-agent`"}},
+		{
+			"a model the service may not read", func(b *bench) { b.files["/etc/xbm-agent/m.tflite"] = doctor.File{Mode: 0o600} },
+			doctor.Finding{Check: "model", Level: doctor.Fault, Found: "the service's user xbm-agent may not read /etc/xbm-agent/m.tflite (mode 0600, group root)", Remedy: "`sudo chgrp xbm-agent /etc/xbm-agent/m.tflite && sudo chmod g+rX /etc/xbm-agent/m.tflite`"},
+		},
+		{
+			"a folder the service may not enter", func(b *bench) { b.files["/etc/xbm-agent"] = doctor.File{Mode: fs.ModeDir | 0o700} },
+			doctor.Finding{Check: "model", Level: doctor.Fault, Found: "may not enter /etc/xbm-agent (mode 0700", Remedy: "`sudo chmod o+x /etc/xbm-agent`"},
+		},
 		{"a model in a home", func(b *bench) {
 			b.write("/home/pi/m.tflite", "a model")
 			b.set = []string{"model.path=/home/pi/m.tflite"}
 		}, doctor.Finding{Check: "model", Level: doctor.Fault, Found: "the service does not see /home/pi/m.tflite", Remedy: "move it to"}},
-		{"no gallery", func(b *bench) { b.remove("/var/lib/xbm-agent/g.gallery") },
-			doctor.Finding{Check: "gallery", Level: doctor.Fault, Found: "there is no gallery /var/lib/xbm-agent/g.gallery", Remedy: "`xbm-agent enroll --model /etc/xbm-agent/m.tflite --gallery /var/lib/xbm-agent/g.gallery NAME"}},
-		{"an empty gallery", func(b *bench) { b.enroll(model{}.Model()) },
-			doctor.Finding{Check: "gallery", Level: doctor.Warning, Found: "nothing is enrolled", Remedy: "`xbm-agent enroll"}},
-		{"a gallery of another model", func(b *bench) { b.enroll(embed.ModelRef{Name: "old", SHA256: "0", Dim: 2}, "a") },
-			doctor.Finding{Check: "gallery", Level: doctor.Fault, Found: "belongs to another model", Remedy: "enroll into a new file"}},
-		{"a torn gallery", func(b *bench) { b.write("/var/lib/xbm-agent/g.gallery", "XBMGAL") },
-			doctor.Finding{Check: "gallery", Level: doctor.Fault, Found: "damaged or not a gallery", Remedy: "copy it again"}},
+		{
+			"no gallery", func(b *bench) { b.remove("/var/lib/xbm-agent/g.gallery") },
+			doctor.Finding{Check: "gallery", Level: doctor.Fault, Found: "there is no gallery /var/lib/xbm-agent/g.gallery", Remedy: "`xbm-agent enroll --model /etc/xbm-agent/m.tflite --gallery /var/lib/xbm-agent/g.gallery NAME"},
+		},
+		{
+			"an empty gallery", func(b *bench) { b.enroll(model{}.Model()) },
+			doctor.Finding{Check: "gallery", Level: doctor.Warning, Found: "nothing is enrolled", Remedy: "`xbm-agent enroll"},
+		},
+		{
+			"a gallery of another model", func(b *bench) { b.enroll(embed.ModelRef{Name: "old", SHA256: "0", Dim: 2}, "a") },
+			doctor.Finding{Check: "gallery", Level: doctor.Fault, Found: "belongs to another model", Remedy: "enroll into a new file"},
+		},
+		{
+			"a torn gallery", func(b *bench) { b.write("/var/lib/xbm-agent/g.gallery", "XBMGAL") },
+			doctor.Finding{Check: "gallery", Level: doctor.Fault, Found: "damaged or not a gallery", Remedy: "copy it again"},
+		},
 
-		{"no camera", func(b *bench) { b.remove("/dev/video0") },
-			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "/dev/video0 is not there; there are /dev/video2", Remedy: "take another one in cameras.front.address"}},
-		{"no camera at all", func(b *bench) { b.remove("/dev/video0"); b.remove("/dev/video2") },
-			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "/dev/video0 is not there, and no other camera", Remedy: "plug it in"}},
-		{"no device", func(b *bench) { b.files["/dev/video0"] = doctor.File{Mode: 0o644} },
-			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "/dev/video0 is no device", Remedy: "kind: file"}},
+		{
+			"no camera", func(b *bench) { b.remove("/dev/video0") },
+			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "/dev/video0 is not there; there are /dev/video2", Remedy: "take another one in cameras.front.address"},
+		},
+		{
+			"no camera at all", func(b *bench) { b.remove("/dev/video0"); b.remove("/dev/video2") },
+			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "/dev/video0 is not there, and no other camera", Remedy: "plug it in"},
+		},
+		{
+			"no device", func(b *bench) { b.files["/dev/video0"] = doctor.File{Mode: 0o644} },
+			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "/dev/video0 is no device", Remedy: "kind: file"},
+		},
 		{"no camera group, as root", func(b *bench) {
 			b.files["/dev/video0"] = doctor.File{Mode: fs.ModeDevice | fs.ModeCharDevice | 0o660, GID: 1000}
 		}, doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "no camera group: the service's user xbm-agent may not open /dev/video0 (mode 0660, group pi)", Remedy: "`sudo usermod -aG pi xbm-agent`, then `sudo systemctl restart xbm-agent`"}},
-		{"no camera group", func(b *bench) { b.asUser(); b.broken["/dev/video0"] = denied },
-			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "no camera group: pi may not open /dev/video0 (mode 0660, group video)", Remedy: "`sudo usermod -aG video pi`, then log in again"}},
+		{
+			"no camera group", func(b *bench) { b.asUser(); b.broken["/dev/video0"] = denied },
+			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "no camera group: pi may not open /dev/video0 (mode 0660, group video)", Remedy: "`sudo usermod -aG video pi`, then log in again"},
+		},
 		{"a camera of root's alone", func(b *bench) {
 			b.files["/dev/video0"] = doctor.File{Mode: fs.ModeDevice | fs.ModeCharDevice | 0o600}
 		}, doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "no camera group", Remedy: "give cameras to the group video"}},
-		{"a camera in a container", func(b *bench) { b.broken["/dev/video0"] = denied },
-			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "even root may not open /dev/video0: permission denied", Remedy: "give it the device"}},
-		{"a camera in use", func(b *bench) { b.broken["/dev/video0"] = syscall.EBUSY },
-			doctor.Finding{Check: "camera front", Level: doctor.Warning, Found: "another program uses /dev/video0", Remedy: "`sudo fuser -v /dev/video0`"}},
-		{"a camera that is gone", func(b *bench) { b.broken["/dev/video0"] = syscall.ENODEV },
-			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "/dev/video0 cannot be opened: no such device", Remedy: "plug it in again"}},
+		{
+			"a camera in a container", func(b *bench) { b.broken["/dev/video0"] = denied },
+			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "even root may not open /dev/video0: permission denied", Remedy: "give it the device"},
+		},
+		{
+			"a camera in use", func(b *bench) { b.broken["/dev/video0"] = syscall.EBUSY },
+			doctor.Finding{Check: "camera front", Level: doctor.Warning, Found: "another program uses /dev/video0", Remedy: "`sudo fuser -v /dev/video0`"},
+		},
+		{
+			"a camera that is gone", func(b *bench) { b.broken["/dev/video0"] = syscall.ENODEV },
+			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "/dev/video0 cannot be opened: no such device", Remedy: "plug it in again"},
+		},
 		{"a ribbon camera without its program", func(b *bench) {
 			b.set = ribbon
 			b.Libcamera = func(camera.Config) error { return errors.New("rpicam-vid is not installed") }
 		}, doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "rpicam-vid is not installed", Remedy: "install it"}},
-		{"no ribbon camera", func(b *bench) { b.set = ribbon },
-			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "no camera on a ribbon cable", Remedy: "push the cable home"}},
+		{
+			"no ribbon camera", func(b *bench) { b.set = ribbon },
+			doctor.Finding{Check: "camera front", Level: doctor.Fault, Found: "no camera on a ribbon cable", Remedy: "push the cable home"},
+		},
 		{"a ribbon camera of others", func(b *bench) {
 			b.set = ribbon
 			b.write("/dev/media0", "")
@@ -320,73 +364,127 @@ func TestFindings(t *testing.T) {
 			b.write("/dev/media0", "")
 			b.files["/dev/media0"] = doctor.File{Mode: fs.ModeDevice | fs.ModeCharDevice | 0o660, GID: video}
 		}, doctor.Finding{Check: "camera front", Level: doctor.OK, Found: "camera 0: its program is installed"}},
-		{"a network camera without a host", func(b *bench) {
-			b.set = []string{"cameras.back.username=", "cameras.back.password_file=", "cameras.back.address=rtsp:///x"}
+		{
+			"a network camera without a host", func(b *bench) {
+				b.set = []string{"cameras.back.username=", "cameras.back.password_file=", "cameras.back.address=rtsp:///x"}
+			},
+			doctor.Finding{Check: "camera back", Level: doctor.Fault, Found: "rtsp:///x is no URL with a host", Remedy: "rtsp://host:554/path"},
 		},
-			doctor.Finding{Check: "camera back", Level: doctor.Fault, Found: "rtsp:///x is no URL with a host", Remedy: "rtsp://host:554/path"}},
-		{"a network camera's name", dial(unknown),
-			doctor.Finding{Check: "camera back", Level: doctor.Fault, Found: "the name cam is not known", Remedy: "correct it in cameras.back.address"}},
-		{"no name server", dial(noServer),
-			doctor.Finding{Check: "camera back", Level: doctor.Fault, Found: "no name server tells the address of cam", Remedy: "`resolvectl status`"}},
-		{"a network camera that refuses", dial(refused),
-			doctor.Finding{Check: "camera back", Level: doctor.Fault, Found: "cam refuses connections at this port (cam:554)", Remedy: "switch on RTSP"}},
-		{"a network camera without a way", dial(noRoute),
-			doctor.Finding{Check: "camera back", Level: doctor.Fault, Found: "there is no way to cam:554", Remedy: "`ip route`"}},
-		{"a network camera that is silent", dial(silent),
-			doctor.Finding{Check: "camera back", Level: doctor.Fault, Found: "cam:554 does not answer within 5s", Remedy: "`ping cam`"}},
-		{"no folder", func(b *bench) { b.remove("/srv/pictures") },
-			doctor.Finding{Check: "camera side", Level: doctor.Fault, Found: "/srv/pictures is not there", Remedy: "correct cameras.side.address"}},
-		{"an empty folder", func(b *bench) { b.remove("/srv/pictures/a.jpg") },
-			doctor.Finding{Check: "camera side", Level: doctor.Fault, Found: "/srv/pictures has no pictures", Remedy: "put some there"}},
-		{"a file as folder", func(b *bench) { b.set = []string{"cameras.side.kind=file"} },
-			doctor.Finding{Check: "camera side", Level: doctor.Fault, Found: "/srv/pictures is a folder", Remedy: "kind: dir"}},
-		{"a folder as file", func(b *bench) { b.set = []string{"cameras.clip.kind=dir"} },
-			doctor.Finding{Check: "camera clip", Level: doctor.Fault, Found: "/srv/pictures/a.jpg is no folder", Remedy: "kind: file"}},
-		{"a clip the service may not read", func(b *bench) { b.files["/srv/pictures/a.jpg"] = doctor.File{Mode: 0o600} },
-			doctor.Finding{Check: "camera clip", Level: doctor.Fault, Found: "may not read /srv/pictures/a.jpg", Remedy: "`sudo chgrp xbm-agent"}},
+		{
+			"a network camera's name", dial(unknown),
+			doctor.Finding{Check: "camera back", Level: doctor.Fault, Found: "the name cam is not known", Remedy: "correct it in cameras.back.address"},
+		},
+		{
+			"no name server", dial(noServer),
+			doctor.Finding{Check: "camera back", Level: doctor.Fault, Found: "no name server tells the address of cam", Remedy: "`resolvectl status`"},
+		},
+		{
+			"a network camera that refuses", dial(refused),
+			doctor.Finding{Check: "camera back", Level: doctor.Fault, Found: "cam refuses connections at this port (cam:554)", Remedy: "switch on RTSP"},
+		},
+		{
+			"a network camera without a way", dial(noRoute),
+			doctor.Finding{Check: "camera back", Level: doctor.Fault, Found: "there is no way to cam:554", Remedy: "`ip route`"},
+		},
+		{
+			"a network camera that is silent", dial(silent),
+			doctor.Finding{Check: "camera back", Level: doctor.Fault, Found: "cam:554 does not answer within 5s", Remedy: "`ping cam`"},
+		},
+		{
+			"no folder", func(b *bench) { b.remove("/srv/pictures") },
+			doctor.Finding{Check: "camera side", Level: doctor.Fault, Found: "/srv/pictures is not there", Remedy: "correct cameras.side.address"},
+		},
+		{
+			"an empty folder", func(b *bench) { b.remove("/srv/pictures/a.jpg") },
+			doctor.Finding{Check: "camera side", Level: doctor.Fault, Found: "/srv/pictures has no pictures", Remedy: "put some there"},
+		},
+		{
+			"a file as folder", func(b *bench) { b.set = []string{"cameras.side.kind=file"} },
+			doctor.Finding{Check: "camera side", Level: doctor.Fault, Found: "/srv/pictures is a folder", Remedy: "kind: dir"},
+		},
+		{
+			"a folder as file", func(b *bench) { b.set = []string{"cameras.clip.kind=dir"} },
+			doctor.Finding{Check: "camera clip", Level: doctor.Fault, Found: "/srv/pictures/a.jpg is no folder", Remedy: "kind: file"},
+		},
+		{
+			"a clip the service may not read", func(b *bench) { b.files["/srv/pictures/a.jpg"] = doctor.File{Mode: 0o600} },
+			doctor.Finding{Check: "camera clip", Level: doctor.Fault, Found: "may not read /srv/pictures/a.jpg", Remedy: "`sudo chgrp xbm-agent"},
+		},
 
-		{"a broker's name", broker(unknown),
-			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "the name broker is not known", Remedy: "correct it in mqtt.broker"}},
-		{"a broker that refuses", broker(refused),
-			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "broker refuses connections at this port", Remedy: "`sudo systemctl start mosquitto`"}},
-		{"a broker that is silent", broker(silent),
-			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "does not answer within 5s", Remedy: "`ping broker`"}},
-		{"a broker that is mute", broker(mute),
-			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "takes the connection, but says nothing", Remedy: "correct the port in mqtt.broker"}},
-		{"a wrong password", broker(mqtt.ErrLogin),
-			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "the broker refuses the user name or password", Remedy: "mqtt.password_file"}},
-		{"no password", broker(mqtt.ErrLogin, "mqtt.username=", "mqtt.password_file="),
-			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "wants a user name and password", Remedy: "set mqtt.username"}},
-		{"no broker", broker(mqtt.ErrNoBroker),
-			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "no MQTT broker, or one of the two wants TLS", Remedy: "ssl:// for a TLS port"}},
-		{"an unknown CA", broker(x509.UnknownAuthorityError{}),
-			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "nobody trusted has signed", Remedy: "mqtt.tls.ca"}},
-		{"another name", broker(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "broker"}),
-			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "certificate is for another name", Remedy: "write in mqtt.broker the name"}},
-		{"an old certificate", broker(x509.CertificateInvalidError{Reason: x509.Expired}),
-			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "expired, or the board's clock is wrong", Remedy: "timedatectl set-ntp true"}},
-		{"no TLS there", broker(tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}),
-			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "answers without TLS", Remedy: "tcp://"}},
-		{"a client's certificate", broker(tls.AlertError(116)),
-			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "the broker breaks off", Remedy: "mqtt.tls.cert"}},
-		{"no CA file", func(b *bench) { b.set = []string{"mqtt.tls.ca=/nonexistent.pem"} },
-			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "open /nonexistent.pem", Remedy: "correct mqtt.tls"}},
+		{
+			"a broker's name", broker(unknown),
+			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "the name broker is not known", Remedy: "correct it in mqtt.broker"},
+		},
+		{
+			"a broker that refuses", broker(refused),
+			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "broker refuses connections at this port", Remedy: "`sudo systemctl start mosquitto`"},
+		},
+		{
+			"a broker that is silent", broker(silent),
+			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "does not answer within 5s", Remedy: "`ping broker`"},
+		},
+		{
+			"a broker that is mute", broker(mute),
+			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "takes the connection, but says nothing", Remedy: "correct the port in mqtt.broker"},
+		},
+		{
+			"a wrong password", broker(mqtt.ErrLogin),
+			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "the broker refuses the user name or password", Remedy: "mqtt.password_file"},
+		},
+		{
+			"no password", broker(mqtt.ErrLogin, "mqtt.username=", "mqtt.password_file="),
+			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "wants a user name and password", Remedy: "set mqtt.username"},
+		},
+		{
+			"no broker", broker(mqtt.ErrNoBroker),
+			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "no MQTT broker, or one of the two wants TLS", Remedy: "ssl:// for a TLS port"},
+		},
+		{
+			"an unknown CA", broker(x509.UnknownAuthorityError{}),
+			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "nobody trusted has signed", Remedy: "mqtt.tls.ca"},
+		},
+		{
+			"another name", broker(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "broker"}),
+			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "certificate is for another name", Remedy: "write in mqtt.broker the name"},
+		},
+		{
+			"an old certificate", broker(x509.CertificateInvalidError{Reason: x509.Expired}),
+			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "expired, or the board's clock is wrong", Remedy: "timedatectl set-ntp true"},
+		},
+		{
+			"no TLS there", broker(tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}),
+			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "answers without TLS", Remedy: "tcp://"},
+		},
+		{
+			"a client's certificate", broker(tls.AlertError(116)),
+			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "the broker breaks off", Remedy: "mqtt.tls.cert"},
+		},
+		{
+			"no CA file", func(b *bench) { b.set = []string{"mqtt.tls.ca=/nonexistent.pem"} },
+			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "open /nonexistent.pem", Remedy: "correct mqtt.tls"},
+		},
 
-		{"no state folder", func(b *bench) { b.set = []string{"state_dir=/var/lib/none"} },
-			doctor.Finding{Check: "permissions", Level: doctor.Fault, Found: "there is no state folder /var/lib/none", Remedy: "`sudo install -d -o xbm-agent -m 0750 /var/lib/none`"}},
-		{"a state folder of root's", func(b *bench) { b.files["/var/lib/xbm-agent"] = doctor.File{Mode: fs.ModeDir | 0o755} },
-			doctor.Finding{Check: "permissions", Level: doctor.Fault, Found: "xbm-agent may not write /var/lib/xbm-agent", Remedy: "`sudo chown -R xbm-agent: /var/lib/xbm-agent`"}},
+		{
+			"no state folder", func(b *bench) { b.set = []string{"state_dir=/var/lib/none"} },
+			doctor.Finding{Check: "permissions", Level: doctor.Fault, Found: "there is no state folder /var/lib/none", Remedy: "`sudo install -d -o xbm-agent -m 0750 /var/lib/none`"},
+		},
+		{
+			"a state folder of root's", func(b *bench) { b.files["/var/lib/xbm-agent"] = doctor.File{Mode: fs.ModeDir | 0o755} },
+			doctor.Finding{Check: "permissions", Level: doctor.Fault, Found: "xbm-agent may not write /var/lib/xbm-agent", Remedy: "`sudo chown -R xbm-agent: /var/lib/xbm-agent`"},
+		},
 		{"a state folder of the service's", func(b *bench) {
 			b.asUser()
-			b.Access = func(path string, want uint32) error {
+			b.Access = func(_ string, want uint32) error {
 				if want&2 != 0 {
 					return syscall.EACCES
 				}
 				return nil
 			}
 		}, doctor.Finding{Check: "permissions", Level: doctor.Warning, Found: "pi may not write /var/lib/xbm-agent", Remedy: "`sudo xbm-agent doctor`"}},
-		{"no secret", func(b *bench) { b.remove("/etc/xbm-agent/secrets/broker") },
-			doctor.Finding{Check: "permissions", Level: doctor.Fault, Found: "mqtt.password_file: there is no secret broker", Remedy: "`sudo install -m 0600 /dev/stdin FILE`"}},
+		{
+			"no secret", func(b *bench) { b.remove("/etc/xbm-agent/secrets/broker") },
+			doctor.Finding{Check: "permissions", Level: doctor.Fault, Found: "mqtt.password_file: there is no secret broker", Remedy: "`sudo install -m 0600 /dev/stdin FILE`"},
+		},
 		{"a secret for all", func(b *bench) {
 			b.files["/etc/xbm-agent/secrets/broker"] = doctor.File{Mode: 0o644}
 		}, doctor.Finding{Check: "permissions", Level: doctor.Warning, Found: "everybody on this board may read the password in", Remedy: "`sudo chmod 600 "}},
@@ -394,8 +492,10 @@ func TestFindings(t *testing.T) {
 			b.set = []string{"mqtt.password_file=", "mqtt.password=hunter2-inline"}
 			b.files[configured] = doctor.File{Mode: 0o644}
 		}, doctor.Finding{Check: "permissions", Level: doctor.Warning, Found: "everybody on this board may read the password in", Remedy: "`sudo chmod o-r "}},
-		{"a configuration the service may not read", func(b *bench) { b.files[configured] = doctor.File{Mode: 0o600} },
-			doctor.Finding{Check: "permissions", Level: doctor.Fault, Found: "may not read", Remedy: "`sudo chgrp xbm-agent "}},
+		{
+			"a configuration the service may not read", func(b *bench) { b.files[configured] = doctor.File{Mode: 0o600} },
+			doctor.Finding{Check: "permissions", Level: doctor.Fault, Found: "may not read", Remedy: "`sudo chgrp xbm-agent "},
+		},
 
 		{"a disk nearly full", func(b *bench) {
 			b.Space = func(string) (doctor.Space, error) { return doctor.Space{Bytes: 50 << 20}, nil }
@@ -409,38 +509,62 @@ func TestFindings(t *testing.T) {
 		{"a read-only disk", func(b *bench) {
 			b.Space = func(string) (doctor.Space, error) { return doctor.Space{Bytes: 5 << 30, ReadOnly: true}, nil }
 		}, doctor.Finding{Check: "disk", Level: doctor.Fault, Found: "is read-only", Remedy: "mount -o remount,rw"}},
-		{"no clock", func(b *bench) { b.Now = func() time.Time { return time.Unix(100, 0) } },
-			doctor.Finding{Check: "clock", Level: doctor.Warning, Found: "the clock says 1970-01-01 00:01 UTC: recognition works, but events carry wrong times", Remedy: "`sudo timedatectl set-ntp true`"}},
+		{
+			"no clock", func(b *bench) { b.Now = func() time.Time { return time.Unix(100, 0) } },
+			doctor.Finding{Check: "clock", Level: doctor.Warning, Found: "the clock says 1970-01-01 00:01 UTC: recognition works, but events carry wrong times", Remedy: "`sudo timedatectl set-ntp true`"},
+		},
 		{"a free clock and TLS", func(b *bench) {
 			b.Synchronised = func() (bool, bool) { return false, true }
 			b.set = []string{"mqtt.broker=ssl://broker"}
 		}, doctor.Finding{Check: "clock", Level: doctor.Warning, Found: "follows no time server: once it is far off, TLS", Remedy: "`sudo timedatectl set-ntp true`"}},
-		{"a free clock", func(b *bench) { b.Synchronised = func() (bool, bool) { return false, true } },
-			doctor.Finding{Check: "clock", Level: doctor.OK, Found: "follows no time server: events carry the time it has"}},
-		{"heat", func(b *bench) { b.write("/sys/class/thermal/thermal_zone0/temp", "83000") },
-			doctor.Finding{Check: "heat and power", Level: doctor.Warning, Found: "83 °C, and the limit is 75 °C", Remedy: "cool the board"}},
-		{"a weak supply", func(b *bench) { b.write("/sys/devices/platform/soc/soc:firmware/get_throttled", "50005") },
-			doctor.Finding{Check: "heat and power", Level: doctor.Warning, Found: "the supply voltage is too low", Remedy: "power supply"}},
-		{"a slow processor", func(b *bench) { b.write("/sys/devices/platform/soc/soc:firmware/get_throttled", "4") },
-			doctor.Finding{Check: "heat and power", Level: doctor.Warning, Found: "the firmware slows the processor down", Remedy: "cool the board"}},
+		{
+			"a free clock", func(b *bench) { b.Synchronised = func() (bool, bool) { return false, true } },
+			doctor.Finding{Check: "clock", Level: doctor.OK, Found: "follows no time server: events carry the time it has"},
+		},
+		{
+			"heat", func(b *bench) { b.write("/sys/class/thermal/thermal_zone0/temp", "83000") },
+			doctor.Finding{Check: "heat and power", Level: doctor.Warning, Found: "83 °C, and the limit is 75 °C", Remedy: "cool the board"},
+		},
+		{
+			"a weak supply", func(b *bench) { b.write("/sys/devices/platform/soc/soc:firmware/get_throttled", "50005") },
+			doctor.Finding{Check: "heat and power", Level: doctor.Warning, Found: "the supply voltage is too low", Remedy: "power supply"},
+		},
+		{
+			"a slow processor", func(b *bench) { b.write("/sys/devices/platform/soc/soc:firmware/get_throttled", "4") },
+			doctor.Finding{Check: "heat and power", Level: doctor.Warning, Found: "the firmware slows the processor down", Remedy: "cool the board"},
+		},
 
-		{"a service that failed", unit("ActiveState=failed\nSubState=failed\nResult=exit-code\nExecMainStatus=1"),
-			doctor.Finding{Check: "service", Level: doctor.Fault, Found: "the service has failed (exit-code, exit code 1)", Remedy: "`journalctl -u xbm-agent -n 50"}},
-		{"a service that fails over and over", unit("ActiveState=activating\nSubState=auto-restart\nResult=watchdog\nNRestarts=7"),
-			doctor.Finding{Check: "service", Level: doctor.Fault, Found: "restarted, 7 times until now (watchdog", Remedy: "`journalctl -u xbm-agent -n 50"}},
-		{"a service that failed before", unit("ActiveState=active\nSubState=running\nNRestarts=2"),
-			doctor.Finding{Check: "service", Level: doctor.Warning, Found: "had to be restarted 2 times", Remedy: "`journalctl -u xbm-agent -n 50"}},
-		{"a service for today", unit("ActiveState=active\nSubState=running\nUnitFileState=disabled"),
-			doctor.Finding{Check: "service", Level: doctor.Warning, Found: "will not be started with the board", Remedy: "`sudo systemctl enable xbm-agent`"}},
-		{"a service that is off", unit("ActiveState=inactive\nSubState=dead"),
-			doctor.Finding{Check: "service", Level: doctor.Warning, Found: "does not run (inactive)", Remedy: "`sudo systemctl enable --now xbm-agent`"}},
-		{"no service", func(b *bench) { b.unit = "ActiveState=inactive" },
-			doctor.Finding{Check: "service", Level: doctor.OK, Found: "not installed"}},
+		{
+			"a service that failed", unit("ActiveState=failed\nSubState=failed\nResult=exit-code\nExecMainStatus=1"),
+			doctor.Finding{Check: "service", Level: doctor.Fault, Found: "the service has failed (exit-code, exit code 1)", Remedy: "`journalctl -u xbm-agent -n 50"},
+		},
+		{
+			"a service that fails over and over", unit("ActiveState=activating\nSubState=auto-restart\nResult=watchdog\nNRestarts=7"),
+			doctor.Finding{Check: "service", Level: doctor.Fault, Found: "restarted, 7 times until now (watchdog", Remedy: "`journalctl -u xbm-agent -n 50"},
+		},
+		{
+			"a service that failed before", unit("ActiveState=active\nSubState=running\nNRestarts=2"),
+			doctor.Finding{Check: "service", Level: doctor.Warning, Found: "had to be restarted 2 times", Remedy: "`journalctl -u xbm-agent -n 50"},
+		},
+		{
+			"a service for today", unit("ActiveState=active\nSubState=running\nUnitFileState=disabled"),
+			doctor.Finding{Check: "service", Level: doctor.Warning, Found: "will not be started with the board", Remedy: "`sudo systemctl enable xbm-agent`"},
+		},
+		{
+			"a service that is off", unit("ActiveState=inactive\nSubState=dead"),
+			doctor.Finding{Check: "service", Level: doctor.Warning, Found: "does not run (inactive)", Remedy: "`sudo systemctl enable --now xbm-agent`"},
+		},
+		{
+			"no service", func(b *bench) { b.unit = "ActiveState=inactive" },
+			doctor.Finding{Check: "service", Level: doctor.OK, Found: "not installed"},
+		},
 		{"no systemd", func(b *bench) {
 			b.Systemd = func() (*systemd.Service, error) { return nil, errors.New("this system is not run by systemd") }
 		}, doctor.Finding{Check: "service", Level: doctor.OK, Found: "not run by systemd"}},
-		{"a check that panics", func(b *bench) { b.Now = func() time.Time { panic("no clock") } },
-			doctor.Finding{Check: "clock", Level: doctor.Fault, Found: "the check itself failed: no clock", Remedy: "support-bundle"}},
+		{
+			"a check that panics", func(b *bench) { b.Now = func() time.Time { panic("no clock") } },
+			doctor.Finding{Check: "clock", Level: doctor.Fault, Found: "the check itself failed: no clock", Remedy: "support-bundle"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t)

@@ -40,6 +40,11 @@ func Listen(address string, read func() stats.Stats, log *slog.Logger) (*Server,
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
+	if network == "unix" {
+		if err := os.Chmod(address, 0o660); err != nil { //nolint:gosec // for the service's group, whatever the umask
+			return nil, errors.Join(fmt.Errorf("metrics: %w", err), listener.Close())
+		}
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector{read})
 	mux := http.NewServeMux()

@@ -56,6 +56,9 @@ func TestMetrics(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if info, err := os.Stat(path); strings.HasPrefix(address, "unix:") && (err != nil || info.Mode().Perm() != 0o660) {
+			t.Errorf("the socket's mode: %v, %v", info, err)
+		}
 		text := get(t, s.Addr().Network(), s.Addr().String())
 		for _, want := range []string{
 			"# TYPE xbm_fps gauge\nxbm_fps 9.5\n", "xbm_temperature_c 61.5\n", "xbm_throttled 1\n", "xbm_rss_bytes 12345\n",

@@ -103,7 +103,7 @@ func refusal(err error) error {
 // caused reports whether there is a cause below paho's network error: it gives none, and a text that is no text, when
 // the connection ends before the broker's answer to the login.
 func caused(err error) bool {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // this very error, not one below it
+	joined, ok := err.(interface{ Unwrap() []error })
 	return ok && len(joined.Unwrap()) > 1
 }
 
