@@ -133,7 +133,7 @@ func parts(t testing.TB, embedder pipeline.Embedder, g *gallery.Gallery) app.Par
 func schemas(t *testing.T) map[string]*jsonschema.Schema {
 	t.Helper()
 	out := map[string]*jsonschema.Schema{}
-	for _, name := range []string{"match", "state", "embedding"} {
+	for _, name := range []string{"match", "state", "embedding", "stats"} {
 		text, err := mqtt.Schemas.ReadFile("schema/" + name + ".json")
 		if err != nil {
 			t.Fatal(err)
@@ -155,6 +155,10 @@ func schemas(t *testing.T) map[string]*jsonschema.Schema {
 }
 
 func strict(schema map[string]any) {
+	if elements, ok := schema["additionalProperties"].(map[string]any); ok { // of a map
+		strict(elements)
+		return
+	}
 	properties, ok := schema["properties"].(map[string]any)
 	if !ok {
 		return

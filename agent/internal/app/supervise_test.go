@@ -1,7 +1,10 @@
 package app_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -11,6 +14,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"xbmedge/agent/internal/app"
+	"xbmedge/agent/internal/board"
 	"xbmedge/internal/vision"
 )
 
@@ -128,6 +135,59 @@ func TestReadyWithoutACamera(t *testing.T) {
 			t.Errorf("after the grace: %q", got)
 		}
 		close(model.free)
+		cancel()
+		wait(10 * time.Second)
+		<-done
+	})
+}
+
+// The readings are published, once there is something to say, and say what happened.
+func TestStats(t *testing.T) {
+	wait := serviceManager(t, 30*time.Second)
+	dir := t.TempDir()
+	hot := t.TempDir()
+	zone := filepath.Join(hot, "sys/class/thermal/thermal_zone0")
+	if err := os.MkdirAll(zone, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(zone, "temp"), []byte("81500"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		cfg, g := configuration(t, dir, "tcp://127.0.0.1:1", film(t, dir, strings.Repeat("r", 400)))
+		p := parts(t, &blocking{after: 1000}, g)
+		p.Board = board.New(hot)
+		a, err := app.New(cfg, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- a.Run(ctx) }()
+		got := wait(25 * time.Second)
+		s := a.Stats()
+		text, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+		if err == nil {
+			err = schemas(t)["stats"].Validate(doc)
+		}
+		if err != nil {
+			t.Errorf("%v\n%s", err, text)
+		}
+		cam := s.Cameras["shelf"]
+		if s.FPS < 9 || s.FPS > 11 || cam.FPS != s.FPS || cam.Frames < 200 || !cam.Online || cam.EmbedP50 < 100 || s.EmbedP95 < 100 ||
+			s.Temperature == nil || *s.Temperature != 81.5 || s.Connected || s.Queue == 0 || s.Uptime != 25 {
+			t.Errorf("after 25 s at ten frames a second, hot, without a broker: %s", text)
+		}
+		if s.Share > 0.5 {
+			t.Errorf("share %v after 25 s at 81.5 °C", s.Share)
+		}
+		if !slices.ContainsFunc(got, func(line string) bool { return strings.Contains(line, "too hot or short of power") }) {
+			t.Errorf("the status does not tell of the heat: %q", got)
+		}
 		cancel()
 		wait(10 * time.Second)
 		<-done
