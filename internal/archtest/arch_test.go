@@ -7,7 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -69,7 +73,13 @@ var owners = map[string][]string{
 	"github.com/go-viper/mapstructure":    {"xbmedge/internal/conf"},
 	"golang.org/x/sys":                    {"xbmedge/agent/internal/doctor"},
 	"github.com/CycloneDX/cyclonedx-go":   {"xbmedge/scripts/sbom"},
+	"github.com/coreos/go-systemd":        {"xbmedge/agent/internal/systemd"},
+	"github.com/prometheus":               {"xbmedge/agent/internal/metrics"},
+	"golang.org/x/text":                   {"xbmedge/internal/gallery"},
 }
+
+// shared are the dependencies of tests, which any package may use.
+var shared = []string{"github.com/google/go-cmp", "go.uber.org/goleak", "github.com/santhosh-tekuri/jsonschema"}
 
 var programs = []string{"xbmedge/agent", "xbmedge/convert", "xbmedge/training", "xbmedge/camera"}
 
@@ -121,6 +131,45 @@ func TestImportRules(t *testing.T) {
 	for _, tags := range []string{"", "tflite,customenv,gocv_specific_modules,gocv_videoio", "xla"} {
 		for _, v := range violations(list(t, tags)) {
 			t.Errorf("tags %q: %s", tags, v)
+		}
+	}
+}
+
+// TestOwners holds that every direct dependency has an owner, in the table above and in the README's.
+func TestOwners(t *testing.T) {
+	root := testdata.Root(t)
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("go", "mod", "edit", "-json")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mod struct {
+		Require []struct {
+			Path     string
+			Indirect bool
+		}
+	}
+	if err := json.Unmarshal(out, &mod); err != nil || len(mod.Require) < 10 {
+		t.Fatalf("go.mod has %d requirements, %v", len(mod.Require), err)
+	}
+	for _, r := range mod.Require {
+		module := r.Path
+		if r.Indirect {
+			continue
+		}
+		owned := slices.ContainsFunc(slices.Concat(slices.Collect(maps.Keys(owners)), shared), func(o string) bool { return under(module, o) })
+		if !owned {
+			t.Errorf("%s has no owner", module)
+		}
+		name := regexp.MustCompile(`/v\d+$`).ReplaceAllString(module, "")
+		short := name[strings.LastIndexByte(name, '/')+1:]
+		if !bytes.Contains(readme, []byte(short)) {
+			t.Errorf("README.md does not say what %s is for", name)
 		}
 	}
 }

@@ -157,7 +157,7 @@ run_stage() {
   crash
   operations
   removal
-  archive
+  if [[ -f /in/xbm-agent.tar.gz ]]; then archive; fi
 }
 
 doctor_says() { # doctor_says PATTERN ARGUMENT...
@@ -322,7 +322,10 @@ crash() {
 removal() {
   systemctl disable --now xbm-feed
   rm -r /etc/systemd/system/xbm-feed.service /etc/systemd/system/xbm-agent.service.d
+  check "a unit of its own is installed" xbm-agent service install --no-start
+  check "for network cameras and clips, without devices" grep -q '^PrivateDevices=yes' /etc/systemd/system/xbm-agent.service
   check "the package is removed" dpkg --remove xbm-agent
+  check "removal takes the unit of its own" test ! -e /etc/systemd/system/xbm-agent.service
   check "removal leaves configuration and state" bash -c 'test -f /etc/xbm-agent/agent.yaml && test -f /var/lib/xbm-agent/things.gallery'
   check "removal stops the service" bash -c '! pgrep -x xbm-agent'
   check "the package is purged" dpkg --purge xbm-agent

@@ -42,7 +42,9 @@ depends() { dpkg-deb -f "$1" Depends | sed 's/([^)]*)//g; s/|[^,]*//g; s/,/ /g' 
 fill() {
   local root=$1 in=$2 deb=$3
   cp "$deb" "$in/xbm-agent.deb"
-  cp "dist/$(basename "$deb" .deb | sed 's/_\([^_]*\)$/_linux_\1/').tar.gz" "$in/xbm-agent.tar.gz"
+  local archive
+  archive=dist/$(basename "$deb" .deb | sed 's/_\([^_]*\)$/_linux_\1/').tar.gz
+  if [[ -f $archive ]]; then cp "$archive" "$in/xbm-agent.tar.gz"; fi
   cp dist/install.sh "$in/"
   cp demo/out/model.tflite demo/out/things.gallery demo/out/clip/clip.mjpeg "$in/"
   cp scripts/guest/checks.sh scripts/guest/probe.sh scripts/guest/agent.yaml "$in/"
