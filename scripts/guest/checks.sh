@@ -36,8 +36,9 @@ active() { [[ $(property ActiveState) == active ]]; }
 restarted() { (($(property NRestarts) > before)); }
 files() {
   find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /root -o -path /in -o -path /out \
-    -o -path /var/log -o -path '/var/tmp/systemd-*' -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path '/etc/*-' \
-    -o -path /var/lib/mosquitto -o -path /etc/mosquitto -o -path /etc/systemd/system/xbm-checks -o -path /var/lib/xbm-feed \) \
+    -o -path /var/log -o -path /var/cache -o -path /var/backups -o -path '/var/tmp/systemd-*' -o -path /var/lib/apt \
+    -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path '/etc/*-' -o -path /var/lib/mosquitto -o -path /etc/mosquitto \
+    -o -path /etc/systemd/system/xbm-checks -o -path /var/lib/xbm-feed \) \
     -prune -o -printf '%M %U %p -> %l\n' | sort
 }
 
