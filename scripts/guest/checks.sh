@@ -84,6 +84,12 @@ match_arrives() {
   mosquitto_sub -h 127.0.0.1 -u board -P 'open sesame' -W $((20 * SLOW)) -C 1 -t 'xbm/board/shelf/match' | tee $out/match.json | grep -q '"schema":"match/1"'
 }
 
+# flow STOP|CONT stalls the camera's pipe, or lets it go on.
+flow() {
+  pkill -"$1" -f 'bash -c exec 3<>'
+  pkill -"$1" -x cat
+}
+
 watchdog() { # watchdog NAME: waits for the restart after something was made to hang
   local started=$SECONDS
   check "$1: restarted by the watchdog" within $((WATCHDOG * 3)) restarted
@@ -133,12 +139,20 @@ run_stage() {
   check "recognises again" match_arrives
 
   before=$(property NRestarts)
-  pkill -STOP -f 'bash -c exec 3<>' && pkill -STOP -x cat # the pipe stays open, nothing comes: the read hangs
+  flow STOP # the pipe stays open, nothing comes: the read hangs
   watchdog "capture hung"
   check "capture hung: named in the journal" bash -c 'journalctl -u xbm-agent -o cat | grep -q "a stage hangs.*camera shelf: capture"'
-  pkill -CONT -x cat
-  pkill -CONT -f 'bash -c exec 3<>'
+  flow CONT
   check "sees again" match_arrives
+  flow STOP
+  sleep 2
+  local started=$SECONDS
+  systemctl stop xbm-agent
+  check "stops in time while a camera hangs" test $((SECONDS - started)) -le $((12 * SLOW))
+  check "and properly" test "$(property Result)" = success
+  check "and has said goodbye" test "$(mosquitto_sub -h 127.0.0.1 -u board -P 'open sesame' -W 10 -C 1 -t xbm/board/status)" = offline
+  flow CONT
+  systemctl start xbm-agent
 
   if [[ -f /in/hang.so ]]; then
     install -m 755 /in/hang.so /usr/lib/xbm-hang.so

@@ -85,9 +85,10 @@ func (a *App) Run(ctx context.Context) error {
 	if address := a.cfg.MetricsAddress(); address != "" {
 		var err error
 		if server, err = metrics.Listen(address, a.Stats, a.log); err != nil {
-			return errors.Join(err, a.seq.Close())
+			a.log.Error("no metrics; all else goes on", "error", err)
+		} else {
+			a.log.Info("metrics are served", "address", address)
 		}
-		a.log.Info("metrics are served", "address", address)
 	}
 	toBroker, stopBroker := context.WithCancel(context.WithoutCancel(ctx)) // the broker hears of the end last
 	defer stopBroker()

@@ -11,6 +11,7 @@ import (
 	"image/jpeg"
 	"log/slog"
 	"math"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -380,6 +381,26 @@ func inView(t *testing.T, url string) bool {
 		t.Error(err)
 	}
 	return found
+}
+
+// Somebody else has the metrics' address: what is seen is more important.
+func TestMetricsAddressInUse(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	broker := brokertest.Start(t, "127.0.0.1:0")
+	dir := t.TempDir()
+	cfg, g := configuration(t, dir, broker.URL(), film(t, dir, "rrrr"))
+	cfg.Metrics.Listen = taken.Addr().String()
+	a, err := app.New(cfg, parts(t, &colours{}, g))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Run(t.Context()); err != nil || a.Summary().Frames != 4 {
+		t.Errorf("%v; %+v", err, a.Summary())
+	}
 }
 
 func TestClipThatIsNotThere(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 
+	"xbmedge/agent/internal/config"
 	"xbmedge/internal/cli"
 )
 
@@ -19,9 +20,10 @@ all that wins over it, and opens the model and the gallery. It does not ask
 cameras and the broker, which may come later.`,
 		Examples: "xbm-agent check-config --config agent.yaml",
 		Setup: func(f *cli.Flags) cli.Func {
-			load := configFlags(f)
+			source := sourceFlags(f)
 			return func(_ context.Context, _ []string, stdout, _ io.Writer) error {
-				cfg, err := load()
+				path, set := source()
+				cfg, err := config.Load(path, set...)
 				if err != nil {
 					return err
 				}

@@ -32,12 +32,10 @@ type unitFlags struct {
 
 func (o *unitFlags) add(f *cli.Flags) {
 	f.StringVar(&o.exec, "exec", "", "absolute path of the program's `FILE`; this one when not given")
-	f.StringVar(&o.config, "config", defaultConfig, "absolute path of the configuration `FILE`")
+	f.StringVar(&o.config, "config", installedConfig, "absolute path of the configuration `FILE`")
 	f.StringVar(&o.devices, "devices", "auto", "cameras on this board are used, `yes|no|auto`; auto asks the configuration")
 	f.OneOf("devices", "yes", "no", "auto")
 }
-
-const defaultConfig = "/etc/xbm-agent/agent.yaml"
 
 // unit returns the unit file.
 func (o *unitFlags) unit() ([]byte, error) {
@@ -183,8 +181,11 @@ func serviceUninstall() cli.Command {
 					return err
 				}
 				text := "removed; the configuration in /etc/xbm-agent and the state in /var/lib/xbm-agent are left"
-				if !removed {
+				switch left, err := service.Status(ctx); {
+				case !removed:
 					text = "there is no service that `xbm-agent service install` has installed"
+				case err == nil && left.Unit != "":
+					text += "\nthe package's own service is switched off; on again: systemctl enable --now xbm-agent"
 				}
 				_, err = fmt.Fprintln(stdout, text)
 				return err

@@ -60,6 +60,9 @@ func (p *patient) barred(path string, want uint32) (why, remedy string) {
 
 // open says how a user gets at a file.
 func (p *patient) open(path string, want uint32, user string) string {
+	if user != systemd.User && p.account != nil {
+		return "run this as root (sudo): it then looks with the eyes of the service's user"
+	}
 	if want&toWrite != 0 {
 		return fmt.Sprintf("`sudo chown -R %s: %s`", user, path)
 	}

@@ -176,8 +176,12 @@ func (c *Camera) Stats() Stats {
 // It may be called from any goroutine.
 func (c *Camera) SetShare(share float64) { c.share.Store(math.Float64bits(min(max(share, 0), 1))) }
 
+// stopPatience is how long a source may take to end, once it is no longer wanted.
+const stopPatience = 3 * time.Second
+
 // Run works until ctx ends or the source does; both are no error. A clip that cannot be opened or read is one. All
-// tracks have ended and the camera is offline when it returns.
+// tracks have ended and the camera is offline when it returns. A source that does not return from Read, since its driver
+// hangs, is left behind with its goroutine after stopPatience, so that what is left to tell can be told.
 func (c *Camera) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -188,7 +192,12 @@ func (c *Camera) Run(ctx context.Context) error {
 	c.publishState(time.Now())
 	c.work(ctx, frames)
 	cancel()
-	err := <-captured
+	var err error
+	select {
+	case err = <-captured:
+	case <-time.After(stopPatience):
+		c.log.Warn("the camera's driver hangs; it is left behind")
+	}
 	c.finish(time.Now())
 	c.setOnline(false)
 	return err

@@ -120,6 +120,46 @@ func TestHeartbeats(t *testing.T) {
 	}
 }
 
+// What is in view is told to have left even when the driver never comes back.
+func TestADriverThatHangsIsLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, free := 0, make(chan struct{})
+		closed := false
+		src := &fakeSource{closed: func() { closed = true }, read: func(_ context.Context, f *Frame) error {
+			if n++; n > 10 {
+				<-free
+				return errors.New("unplugged")
+			}
+			number(f, n)
+			time.Sleep(time.Millisecond)
+			return nil
+		}}
+		p := &fakePublisher{}
+		c, err := New(Config{Camera: "cam", Track: TrackConfig{Window: 5, MinFrames: 3, HoldFrames: 10, Hold: time.Hour, UpdateGain: 1}, Live: true},
+			deps(src, func(int) gallery.Decision { return known("mug", 0.7) }, p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- c.Run(ctx) }()
+		time.Sleep(100 * time.Millisecond)
+		cancel()
+		stopping := time.Now()
+		if err := <-done; err != nil || time.Since(stopping) > 5*time.Second {
+			t.Errorf("ended after %v: %v", time.Since(stopping), err)
+		}
+		if len(p.events) != 2 || p.events[1].Kind != Left || p.statuses[len(p.statuses)-1] {
+			t.Errorf("events %+v, statuses %v", p.events, p.statuses)
+		}
+		close(free)
+		synctest.Wait()
+		if !closed {
+			t.Error("the source was not closed when it came back")
+		}
+	})
+}
+
 func TestShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0

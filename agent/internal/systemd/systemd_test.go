@@ -49,7 +49,7 @@ func TestUnit(t *testing.T) {
 }
 
 func TestUnitRefusesPaths(t *testing.T) {
-	for _, path := range []string{"", "bin/xbm-agent", "/opt/my agent", "/opt/%n", "/opt/a\nExecStartPre=/bin/rm", `/opt/"x"`} {
+	for _, path := range []string{"", "bin/xbm-agent", "/opt/my agent", "/opt/%n", "/opt/a\nExecStartPre=/bin/rm", `/opt/"x"`, "/home/pi/xbm-agent", "/tmp/xbm-agent"} {
 		if _, err := (systemd.Unit{Exec: path, Config: "/etc/a.yaml"}).File(); err == nil {
 			t.Errorf("program %q taken", path)
 		}

@@ -32,6 +32,11 @@ func (u Unit) File() ([]byte, error) {
 		if !plain.MatchString(path) {
 			return nil, fmt.Errorf("%q: a unit file wants an absolute path of letters, digits and _ . / + @ -", path)
 		}
+		for _, hidden := range []string{"/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"} {
+			if strings.HasPrefix(path, hidden) {
+				return nil, fmt.Errorf("%s: the service sees nothing below %s; install the package, or put it under /usr/local or /opt", path, hidden)
+			}
+		}
 	}
 	if u.Watchdog <= 0 {
 		u.Watchdog = 30 * time.Second
