@@ -5,7 +5,7 @@
 set -u
 out=/out
 exec >>$out/log 2>&1
-stage_file=/root/stage
+stage_file=/srv/stage
 stage=$(cat $stage_file 2>/dev/null || echo install)
 # shellcheck source=/dev/null
 . /in/environment # WATCHDOG: seconds; SLOW: how much longer than usual things may take here; SOAK: seconds, 0 for none
@@ -35,7 +35,7 @@ within() {
 active() { [[ $(property ActiveState) == active ]]; }
 restarted() { (($(property NRestarts) > before)); }
 files() {
-  find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /root -o -path /in -o -path /out \
+  find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /srv -o -path /in -o -path /out \
     -o -path /var/log -o -path /var/cache -o -path /var/backups -o -path '/var/tmp/systemd-*' -o -path /var/lib/apt \
     -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path '/etc/*-' -o -path /var/lib/mosquitto -o -path /etc/mosquitto \
     -o -path /etc/systemd/system/xbm-checks -o -path /var/lib/xbm-feed \) \
@@ -43,7 +43,7 @@ files() {
 }
 
 install_stage() {
-  files >/root/before
+  files >/srv/before
   check "the package installs" dpkg -i /in/xbm-agent.deb
   check "all parts are compiled in" bash -c 'xbm-agent version --json | tee -a /dev/stderr | grep -q "\"tflite\":\"2.*\"camera\":\"gocv"'
   check "the service is enabled" systemctl is-enabled xbm-agent
@@ -187,11 +187,11 @@ operations() {
   for name in configuration program model gallery broker; do
     check "doctor finds the $name good" doctor_says "^ok  *$name "
   done
-  mkdir -p /root/full
-  mount -t tmpfs -o size=256k full /root/full
-  head -c 1M /dev/zero >/root/full/file 2>/dev/null
-  check "doctor finds a full disk" doctor_says '^FAULT  *disk .*→' --set state_dir=/root/full
-  umount /root/full
+  mkdir -p /srv/full
+  mount -t tmpfs -o size=256k full /srv/full
+  head -c 1M /dev/zero >/srv/full/file 2>/dev/null
+  check "doctor finds a full disk" doctor_says '^FAULT  *disk .*→' --set state_dir=/srv/full
+  umount /srv/full
   if ((SLOW > 1)) && date -s '1970-01-02'; then # its own machine, not a container that shares the clock
     check "doctor finds a clock in 1970" doctor_says '^warning  *clock .*1970.*→'
     date -s '2026-06-01'
@@ -202,19 +202,19 @@ operations() {
   systemctl start mosquitto
   usermod -aG video xbm-agent
   check "a support bundle" xbm-agent support-bundle --out $out/bundle.tar.gz
-  mkdir -p /root/bundle
-  tar -xzf $out/bundle.tar.gz -C /root/bundle
-  check "with the journal" grep -rq 'agent starts' /root/bundle
-  check "and without the password" bash -c '! grep -rq "open sesame" /root/bundle'
-  rm -r /root/bundle $out/bundle.tar.gz
+  mkdir -p /srv/bundle
+  tar -xzf $out/bundle.tar.gz -C /srv/bundle
+  check "with the journal" grep -rq 'agent starts' /srv/bundle
+  check "and without the password" bash -c '! grep -rq "open sesame" /srv/bundle'
+  rm -r /srv/bundle $out/bundle.tar.gz
 }
 
 # archive installs the tarball in the place of the package, and removes it.
 archive() {
-  head -c 300000 /in/xbm-agent.deb >/root/half.deb
-  head -c 300000 /in/xbm-agent.tar.gz >/root/half.tar.gz
-  check "half a .deb is refused" bash -c '! sh /in/install.sh /root/half.deb && sh /in/install.sh /root/half.deb 2>&1 | grep -i "again"'
-  check "half an archive is refused" bash -c '! sh /in/install.sh /root/half.tar.gz'
+  head -c 300000 /in/xbm-agent.deb >/srv/half.deb
+  head -c 300000 /in/xbm-agent.tar.gz >/srv/half.tar.gz
+  check "half a .deb is refused" bash -c '! sh /in/install.sh /srv/half.deb && sh /in/install.sh /srv/half.deb 2>&1 | grep -i "again"'
+  check "half an archive is refused" bash -c '! sh /in/install.sh /srv/half.tar.gz'
   check "and nothing of them installed" bash -c '! command -v xbm-agent'
   check "the archive installs" sh /in/install.sh /in/xbm-agent.tar.gz
   install -m 644 /in/model.tflite /etc/xbm-agent/embedder.tflite
@@ -227,8 +227,8 @@ archive() {
   systemctl restart xbm-agent
   check "its service recognises" wait $!
   check "the archive is removed" sh /in/install.sh --uninstall --purge
-  files >/root/after
-  diff /root/before /root/after >$out/left
+  files >/srv/after
+  diff /srv/before /srv/after >$out/left
   cat $out/left
   check "and leaves nothing" test ! -s $out/left
 }
@@ -344,8 +344,8 @@ removal() {
   check "removal leaves configuration and state" bash -c 'test -f /etc/xbm-agent/agent.yaml && test -f /var/lib/xbm-agent/things.gallery'
   check "removal stops the service" bash -c '! pgrep -x xbm-agent'
   check "the package is purged" dpkg --purge xbm-agent
-  files >/root/after
-  diff /root/before /root/after >$out/left
+  files >/srv/after
+  diff /srv/before /srv/after >$out/left
   cat $out/left
   check "removal leaves nothing" test ! -s $out/left
   check "the user is gone" bash -c '! getent passwd xbm-agent'
