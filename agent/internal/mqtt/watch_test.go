@@ -1,7 +1,6 @@
 package mqtt_test
 
 import (
-	"context"
 	"sync"
 	"testing"
 	"time"
@@ -58,16 +57,9 @@ func watchedClient(t *testing.T, url string, outbox mqtt.Outbox) (b *beats, c *m
 	b = newBeats()
 	cfg := fast(url)
 	cfg.Watch = func() mqtt.Heartbeat { return b }
-	c, err := mqtt.New(cfg, outbox, quiet())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- c.Run(ctx) }()
+	c, end := start(t, cfg, outbox)
 	return b, c, func() {
-		cancel()
-		if err := <-done; err != nil {
+		if err := end(); err != nil {
 			t.Error(err)
 		}
 		select {
