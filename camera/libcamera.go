@@ -36,7 +36,8 @@ type libcamera struct {
 	motionJPEG
 	cmd     *exec.Cmd
 	timeout time.Duration
-	said    *tail
+	ended   bool
+	said    tail // to be read once the child has ended
 }
 
 func openLibcamera(cfg Config, log *slog.Logger) (*libcamera, error) {
@@ -62,9 +63,9 @@ func openLibcamera(cfg Config, log *slog.Logger) (*libcamera, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &libcamera{motionJPEG: motionJPEG{file: r, reader: bufio.NewReaderSize(r, 64<<10)}, timeout: timeout, said: &tail{}}
+	c := &libcamera{motionJPEG: motionJPEG{file: r, reader: bufio.NewReaderSize(r, 64<<10)}, timeout: timeout}
 	c.cmd = exec.Command(program, args...) //nolint:gosec // one of two names, with numbers
-	c.cmd.Stdout, c.cmd.Stderr = w, c.said
+	c.cmd.Stdout, c.cmd.Stderr = w, &c.said
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	err = c.cmd.Start()
 	if closed := w.Close(); err == nil {
@@ -87,31 +88,41 @@ func (c *libcamera) Read(ctx context.Context, f *Frame) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("no frame for %v", c.timeout)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%s has ended: %s", c.cmd.Path, c.said)
+		c.end()
+		return fmt.Errorf("%s has ended: %s", c.cmd.Path, c.said.line())
 	}
 	return err
 }
 
-// Close ends the child and waits for it.
+// end ends the child, if it has not ended yet, and waits for it and for the last of what it says.
+func (c *libcamera) end() {
+	if c.ended {
+		return
+	}
+	c.ended = true
+	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // fails where it has ended
+	_ = c.cmd.Wait()                                      // "killed" is no news
+}
+
+// Close ends the child.
 func (c *libcamera) Close() error {
-	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // it may have ended
-	_ = c.cmd.Wait()                                      // it was killed
+	c.end()
 	return c.motionJPEG.Close()
 }
 
 // tail keeps the end of what a program says.
-type tail struct{ bytes.Buffer }
+type tail struct{ text bytes.Buffer }
 
 func (t *tail) Write(p []byte) (int, error) {
 	const most = 4 << 10
-	if t.Len() > most {
-		t.Next(t.Len() - most)
+	if t.text.Len() > most {
+		t.text.Next(t.text.Len() - most)
 	}
-	return t.Buffer.Write(p)
+	return t.text.Write(p)
 }
 
-// String returns the last line.
-func (t *tail) String() string {
-	lines := strings.Split(strings.TrimSpace(t.Buffer.String()), "\n")
+// line returns the last line.
+func (t *tail) line() string {
+	lines := strings.Split(strings.TrimSpace(t.text.String()), "\n")
 	return lines[len(lines)-1]
 }
