@@ -284,3 +284,18 @@ func checkWrongModel(t *testing.T, things, clip, dir string) {
 		t.Errorf("missing gallery: %v; want what to do", err)
 	}
 }
+
+// What only a person can mend ends with the exit code at which the service manager does not try again.
+func TestStartThatCannotSucceed(t *testing.T) {
+	dir := t.TempDir()
+	for name, args := range map[string][]string{
+		"a misspelt key": {"--set", "mqtt.brokr=x"},
+		"no model":       {"--set", "model.path=" + dir + "/none", "--set", "gallery.path=g", "--set", "cameras.c.kind=dir", "--set", "cameras.c.address=" + dir},
+	} {
+		_, err := run(t, append([]string{"run", "--set", "state_dir=" + dir}, args...)...)
+		var code interface{ ExitCode() int }
+		if !errors.As(err, &code) || code.ExitCode() != 78 {
+			t.Errorf("%s: %v; want exit code 78", name, err)
+		}
+	}
+}
