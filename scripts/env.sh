@@ -3,6 +3,7 @@
 # what cgo, the linker and the Go compiler need. Sourcing it twice changes nothing.
 #
 # Reads   TFLITE_DIR  folder with include/ and lib/ of TensorFlow Lite (default: build/tflite, see scripts/setup.sh)
+#         XBM_DEBIAN  12 (default) or 13: the release whose libraries a program for another architecture is linked against
 #         XBM_TARGET  empty: to run here, on the libraries where they are now; amd64, arm64 or armhf: to be shipped to
 #                     such a machine, finding TensorFlow Lite beside itself (scripts/cross.sh). One a shell
 #         XBM_LIBDIR  where a shipped program finds it, as seen from its own folder (default ../lib/xbm-agent)
@@ -41,6 +42,7 @@ if [ -n "$xbm_triple" ]; then
   [ -z "${GOARM:-}" ] || export GOARM
   if [ "$GOARCH" != "$(go env GOHOSTARCH)" ]; then
     xbm_sysroot=$xbm_root/build/sysroot-$XBM_TARGET
+    [ "${XBM_DEBIAN:-12}" = 12 ] || xbm_sysroot=$xbm_sysroot-debian$XBM_DEBIAN
     xbm_tflite=build/tflite-$XBM_TARGET
     CC="$xbm_triple-gcc --sysroot=$xbm_sysroot"
     CXX="$xbm_triple-g++ --sysroot=$xbm_sysroot"
@@ -52,6 +54,8 @@ if [ -n "$xbm_triple" ]; then
   CGO_CFLAGS="-O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -ffile-prefix-map=$xbm_root=."
   CGO_CXXFLAGS="$CGO_CFLAGS --std=c++11 -DNDEBUG"
   CGO_LDFLAGS="-O2 -Wl,--as-needed -Wl,-z,relro,-z,now"
+  # The compiler links against its own, older C library, in which those of a newer Debian miss what they will find there.
+  [ "${XBM_DEBIAN:-12}" = 12 ] || CGO_LDFLAGS="$CGO_LDFLAGS -Wl,--allow-shlib-undefined"
 fi
 xbm_tflite=${TFLITE_DIR:-$xbm_root/$xbm_tflite}
 

@@ -4,6 +4,7 @@
 #
 #   scripts/package.sh all          the agent for amd64 and arm64, the tools for amd64
 #   scripts/package.sh ARCH deb     only the agent's .deb for amd64, arm64 or (with TFLITE_DIR) armhf
+#   XBM_DEBIAN=13 scripts/package.sh arm64 deb   the same for Debian 13 in the place of 12
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/arch.sh
@@ -141,6 +142,7 @@ archive() {
 arch=$1
 [[ $arch == all || (${2:-} == deb && $# == 2) ]] || die "it takes all, or an architecture and deb"
 version=$(scripts/version.sh)
+[[ ${XBM_DEBIAN:-12} == 12 ]] || version+=+deb$XBM_DEBIAN
 SOURCE_DATE_EPOCH=$(scripts/version.sh epoch)
 export SOURCE_DATE_EPOCH LC_ALL=C
 depends="" # of what was staged last

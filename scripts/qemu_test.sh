@@ -23,7 +23,9 @@ out=build/qemu
 rm -rf "$out"
 mkdir -p "$out"
 dpkg-deb -x "$deb" "$out/root"
-agent=(qemu-aarch64-static -L build/sysroot-arm64 "$out/root/usr/bin/xbm-agent")
+sysroot=build/sysroot-arm64
+[[ $deb != *+deb13_* ]] || sysroot+=-debian13
+agent=(qemu-aarch64-static -L "$sysroot" "$out/root/usr/bin/xbm-agent")
 "${agent[@]}" version --json | tee "$out/version.json"
 grep -q '"platform":"linux/arm64","tflite":"2[^"]*","camera":"gocv' "$out/version.json" || die "a part is missing"
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the Debian 12 packages that programs and libraries need, as a line for a control file, from what they are
+# Prints the Debian packages that programs and libraries need, as a line for a control file, from what they are
 # linked against. A library that is in none of the known packages, nor among the files themselves, is an error.
 #
 #   scripts/packaging/depends.sh FILE…
@@ -21,6 +21,12 @@ gcc_of() {
   esac
 }
 
+# opencv NUMBER VERSION adds the package of the OpenCV library.
+opencv() {
+  local name=${library#libopencv_}
+  least[libopencv-${name%.so."$1"}$1]=$2+dfsg
+}
+
 versions=$(readelf -VW "$@" | grep -oE '\b(GLIBC|GLIBCXX|GCC)_[0-9.]+' | sort -u)
 libraries=$(readelf -dW "$@" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | sort -u)
 own=" ${*##*/} "
@@ -29,10 +35,8 @@ for library in $libraries; do
   ld-linux*.so.* | lib[cm].so.6 | libdl.so.2 | librt.so.1 | libpthread.so.0) least[libc6]=$(newest GLIBC) ;;
   libstdc++.so.6) least[libstdc++6]=$(gcc_of "$(newest GLIBCXX)") ;;
   libgcc_s.so.1) least[libgcc-s1]=$(newest GCC) ;;
-  libopencv_*.so.406)
-    name=${library#libopencv_}
-    least[libopencv-${name%.so.406}406]=4.6.0+dfsg
-    ;;
+  libopencv_*.so.406) opencv 406 4.6.0 ;; # Debian 12's
+  libopencv_*.so.410) opencv 410 4.10.0 ;; # Debian 13's
   *)
     [[ $own == *" $library "* ]] || {
       echo "depends: $library is in no package known here: add it to scripts/packaging/depends.sh" >&2
