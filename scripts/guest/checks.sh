@@ -273,6 +273,9 @@ v4l2() {
   systemctl reload xbm-agent
   check "a V4L2 camera gives frames" within 30 says "2 of 2 cameras"
   check "doctor can open it" bash -c 'xbm-agent doctor | tee -a /dev/stderr | grep -q "^ok  *camera bench"'
+  chgrp root /dev/video0
+  check "doctor finds no camera group" doctor_says '^FAULT  *camera bench .*no camera group.*→'
+  chgrp video /dev/video0
   xbm-agent service unit --exec /usr/bin/xbm-agent --devices no >/etc/systemd/system/xbm-agent.service
   systemctl daemon-reload
   systemctl restart xbm-agent
