@@ -282,7 +282,7 @@ func reserved(id string) bool {
 	return false
 }
 
-var segment = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
+var secretName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
 
 // checkListen returns nil for a place where metrics can be served.
 func checkListen(text string) error {

@@ -73,7 +73,7 @@ func SecretFile(name, path string) (string, error) {
 	if !ok {
 		return name, nil
 	}
-	if !segment.MatchString(secret) || strings.Trim(secret, ".") == "" {
+	if !secretName.MatchString(secret) || strings.Trim(secret, ".") == "" {
 		return "", fmt.Errorf("%q: a secret's name has 1 to 64 of a-z, A-Z, 0-9, _, . and -", name)
 	}
 	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
