@@ -36,6 +36,7 @@ for needed in arm-linux-gnueabihf-g++ mmdebstrap; do
   }
 done
 refused 'no prebuilt TensorFlow Lite for armhf' env -u TFLITE_DIR scripts/cross.sh armhf
+refused 'takes a .deb for another architecture' env XBM_DEBIAN=13 scripts/package.sh all
 refused "has a library for $host, not for armhf" env TFLITE_DIR="$PWD/build/tflite" scripts/cross.sh armhf
 
 # The functions that the agent calls are those that the Go sources name.

@@ -142,7 +142,11 @@ archive() {
 arch=$1
 [[ $arch == all || (${2:-} == deb && $# == 2) ]] || die "it takes all, or an architecture and deb"
 version=$(scripts/version.sh)
-[[ ${XBM_DEBIAN:-12} == 12 ]] || version+=+deb$XBM_DEBIAN
+if [[ ${XBM_DEBIAN:-12} != 12 ]]; then # only a sysroot has the libraries of another release
+  [[ $arch != all && $arch != "$(host_arch)" ]] ||
+    die "XBM_DEBIAN=$XBM_DEBIAN takes a .deb for another architecture, such as: XBM_DEBIAN=$XBM_DEBIAN scripts/package.sh arm64 deb"
+  version+=+deb$XBM_DEBIAN
+fi
 SOURCE_DATE_EPOCH=$(scripts/version.sh epoch)
 export SOURCE_DATE_EPOCH LC_ALL=C
 depends="" # of what was staged last
