@@ -35,14 +35,14 @@ func newProgress(out io.Writer) *progress {
 // redraw is how often the bar is drawn.
 const redraw = 100 * time.Millisecond
 
-func (p *progress) Prepare(share float64) {
+func (p *progress) Prepare(what string, share float64) {
 	if p.terminal {
-		p.bar(share, "frozen trunk")
+		p.bar(share, what)
 		return
 	}
 	if tenth := int(share * 10); tenth > p.tenth {
 		p.tenth = tenth
-		fmt.Fprintf(p.out, "frozen trunk: %3.0f %%\n", 100*share)
+		fmt.Fprintf(p.out, "%s: %3.0f %%\n", what, 100*share)
 	}
 }
 

@@ -64,6 +64,18 @@ func (n *Network) WithEmbedding(dim int) *Network {
 	return &out
 }
 
+// WithBatchNorm returns a copy of the network in which every convolution is followed by a batch norm.
+func (n *Network) WithBatchNorm() *Network {
+	out := *n
+	out.Layers = slices.Clone(n.Layers)
+	for i := range out.Layers {
+		if k := out.Layers[i].Kind; k == Conv || k == Depthwise {
+			out.Layers[i].BatchNorm = true
+		}
+	}
+	return &out
+}
+
 // Split cuts the network after the layer of that name: the trunk ends with it, and the tail takes its output as input.
 // It fails where a later layer needs another value of the trunk.
 func (n *Network) Split(last string) (trunk, tail *Network, err error) {

@@ -124,7 +124,8 @@ func (g *Augmenter) Apply(rng *rand.Rand, src vision.Frame, dst *vision.Frame) e
 		g.blur(dst)
 	}
 	if chance(rng, a.Noise) {
-		noise(rng, *dst, rng.Float64()*a.NoiseSigma)
+		// Of its own generator: it draws for each pixel, and what follows must not depend on the size.
+		noise(rand.New(rand.NewPCG(rng.Uint64(), 0)), *dst, rng.Float64()*a.NoiseSigma)
 	}
 	if chance(rng, a.Erase) {
 		erase(rng, *dst, a.EraseScaleMax)

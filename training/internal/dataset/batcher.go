@@ -17,6 +17,7 @@ type Batcher struct {
 	size       int // values of one input
 	augmenters []*Augmenter
 	results    []vision.Frame // one for each augmenter
+	vary       func(step uint64, place, photo int) *rand.Rand
 }
 
 // NewBatcher makes a Batcher over these frames, which it reads but never changes, for inputs of width×height pixels, on
@@ -32,6 +33,10 @@ func NewBatcher(frames []vision.Frame, augment Augment, width, height, workers i
 	}
 	return b, nil
 }
+
+// Vary replaces what variations are drawn from: by default Rand of the seed, the step and the place in the batch. It
+// must not depend on anything else than its arguments, and is called from several goroutines.
+func (b *Batcher) Vary(from func(step uint64, place, photo int) *rand.Rand) { b.vary = from }
 
 // Fill writes the inputs of the photos with these indices into dst, [len(indices)][height][width][3], pixel/127.5 − 1.
 // Equal steps give equal variations: number them through the whole training.
@@ -49,7 +54,7 @@ func (b *Batcher) Fill(step uint64, indices []int, dst []float32) error {
 	for w, augmenter := range b.augmenters {
 		group.Go(func() {
 			for place := w; place < len(indices); place += len(b.augmenters) {
-				rng := Rand(b.seed, step, uint64(place))
+				rng := b.random(step, place, indices[place])
 				out := &b.results[w]
 				err := augmenter.Apply(rng, b.frames[indices[place]], out)
 				if err == nil {
@@ -64,6 +69,13 @@ func (b *Batcher) Fill(step uint64, indices []int, dst []float32) error {
 	}
 	group.Wait()
 	return errors.Join(faults...)
+}
+
+func (b *Batcher) random(step uint64, place, photo int) *rand.Rand {
+	if b.vary != nil {
+		return b.vary(step, place, photo)
+	}
+	return Rand(b.seed, step, uint64(place))
 }
 
 // Rand returns the random numbers of one place in one step, independent of all others.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"xbmedge/training/internal/optim"
 	"xbmedge/training/internal/xbm"
 )
 
@@ -18,6 +19,7 @@ type Config struct {
 	Data      DataConfig      `yaml:"data" json:"data"`
 	Sampler   SamplerConfig   `yaml:"sampler" json:"sampler"`
 	Loss      LossConfig      `yaml:"loss" json:"loss"`
+	Teacher   TeacherConfig   `yaml:"teacher" json:"teacher"`
 	XBM       MemoryConfig    `yaml:"xbm" json:"xbm"`
 	Optimizer OptimizerConfig `yaml:"optimizer" json:"optimizer"`
 	Schedule  ScheduleConfig  `yaml:"schedule" json:"schedule"`
@@ -29,12 +31,13 @@ type NetworkConfig struct {
 	Width     float64 `yaml:"width" json:"width"`         // mobilenetv2: channel multiplier
 	Channels  []int   `yaml:"channels" json:"channels"`   // smallcnn: one 3×3 convolution each
 	Size      int     `yaml:"size" json:"size"`           // input height and width, pixels
-	Embedding int     `yaml:"embedding" json:"embedding"` // values in an embedding
+	Embedding int     `yaml:"embedding" json:"embedding"` // values in an embedding; 0: the backbone's pooled features are it
 	Weights   string  `yaml:"weights" json:"weights"`     // safetensors file of the backbone; empty: from scratch
+	BatchNorm string  `yaml:"batch_norm" json:"batch_norm"` // of the backbone: trained, frozen (its statistics stay) or folded (none)
 	// Freeze names the last layer of the frozen trunk, for example pool (only the head learns) or features.15.add.
 	// Empty: everything is trained.
 	Freeze string `yaml:"freeze" json:"freeze"`
-	// Views is how many augmented views of each photo the frozen trunk is run on; 0 trains on the plain photo alone.
+	// Views is how many augmented views of each photo a frozen trunk and a teacher are run on; 0: the plain photo alone.
 	Views int `yaml:"views" json:"views"`
 }
 
@@ -57,6 +60,7 @@ type SamplerConfig struct {
 type LossConfig struct {
 	PositiveMargin float64 `yaml:"positive_margin" json:"positive_margin"`
 	NegativeMargin float64 `yaml:"negative_margin" json:"negative_margin"`
+	Weight         float64 `yaml:"weight" json:"weight"`       // 0 with a teacher: labels are not learned from
 	Reduction      string  `yaml:"reduction" json:"reduction"` // nonzero or per_anchor
 }
 
@@ -71,13 +75,6 @@ type MemoryConfig struct {
 	Weight    float64 `yaml:"weight" json:"weight"`         // of the loss against the memory
 }
 
-// OptimizerConfig is Adam's.
-type OptimizerConfig struct {
-	LearningRate float64 `yaml:"learning_rate" json:"learning_rate"`
-	WeightDecay  float64 `yaml:"weight_decay" json:"weight_decay"`
-	Warmup       int     `yaml:"warmup" json:"warmup"` // steps of linear growth, before the cosine decay
-}
-
 // ScheduleConfig says how long a run takes.
 type ScheduleConfig struct {
 	Steps      int `yaml:"steps" json:"steps"`
@@ -89,12 +86,16 @@ type ScheduleConfig struct {
 func DefaultConfig() Config {
 	return Config{
 		Seed: 1, Backend: "go",
-		Network:   NetworkConfig{Name: "smallcnn", Width: 1, Channels: []int{32, 64, 128, 256}, Size: 64, Embedding: 128},
+		Network:   NetworkConfig{Name: "smallcnn", Width: 1, Channels: []int{32, 64, 128, 256}, Size: 64, Embedding: 128, BatchNorm: bnTrained},
 		Data:      DataConfig{Validation: 0.1, MinScale: 0.5, Jitter: 0.3, Rotation: 10},
 		Sampler:   SamplerConfig{Classes: 16, Photos: 4},
-		Loss:      LossConfig{PositiveMargin: 1, NegativeMargin: 0.3, Reduction: string(xbm.NonZero)},
+		Loss:      LossConfig{PositiveMargin: 1, NegativeMargin: 0.3, Weight: 1, Reduction: string(xbm.NonZero)},
 		XBM:       MemoryConfig{Size: 1024, StartIter: 50, Weight: 1},
-		Optimizer: OptimizerConfig{LearningRate: 2e-3, Warmup: 50},
+		Teacher:   TeacherConfig{Network: "mobilenetv2", Width: 1, Size: 224, Match: matchFeatures, Weight: 1},
+		Optimizer: OptimizerConfig{
+			Name: string(optim.Adam), LearningRate: 2e-3, Rates: RatesConfig{Trunk: 1, Tail: 1, Head: 1}, Momentum: 0.9,
+			Warmup: 50, Decay: decayCosine, DecaySteps: []int{}, DecayFactor: 0.1,
+		},
 		Schedule:  ScheduleConfig{Steps: 600, Evaluate: 100, Checkpoint: 100},
 	}
 }
@@ -115,8 +116,10 @@ func (c *Config) Validate() error {
 	}
 	check(n.Width > 0 && n.Width <= 4, "network.width is %g: take 0.35 to 1.4", n.Width)
 	check(n.Size >= 16 && n.Size <= 1024, "network.size is %d: take 16 to 1024 pixels", n.Size)
-	check(n.Embedding > 0 && n.Embedding <= 4096, "network.embedding is %d: take 1 to 4096", n.Embedding)
+	check(n.Embedding >= 0 && n.Embedding <= 4096, "network.embedding is %d: take 0 to 4096", n.Embedding)
 	check(n.Freeze == "" || n.Weights != "", "network.freeze is %q but network.weights is empty: a trunk is frozen only with weights", n.Freeze)
+	check(n.BatchNorm == bnTrained || n.BatchNorm == bnFrozen || n.BatchNorm == bnFolded,
+		"network.batch_norm is %q: take trained, frozen or folded", n.BatchNorm)
 	check(n.Views >= 0, "network.views is %d: must not be negative", n.Views)
 	check(c.Data.Validation >= 0 && c.Data.Validation < 1, "data.validation is %g: take a share from 0 to below 1", c.Data.Validation)
 	check(c.Data.MinScale > 0 && c.Data.MinScale <= 1, "data.min_scale is %g: take a share above 0 and up to 1", c.Data.MinScale)
@@ -131,8 +134,10 @@ func (c *Config) Validate() error {
 	check(c.XBM.Size == 0 || c.XBM.Size >= batch, "xbm.size is %d: take 0 (no memory) or at least a batch, %d", c.XBM.Size, batch)
 	check(c.XBM.Size < 1<<24, "xbm.size is %d: too large", c.XBM.Size)
 	check(c.XBM.StartIter >= 0, "xbm.start_iter is %d: must not be negative", c.XBM.StartIter)
-	check(c.Optimizer.LearningRate > 0, "optimizer.learning_rate is %g: must be above 0", c.Optimizer.LearningRate)
-	check(c.Optimizer.WeightDecay >= 0, "optimizer.weight_decay is %g: must not be negative", c.Optimizer.WeightDecay)
+	faults = append(faults, c.Optimizer.validate()...)
+	faults = append(faults, c.Teacher.validate()...)
+	check(c.Loss.Weight >= 0, "loss.weight is %g: must not be negative", c.Loss.Weight)
+	check(c.Loss.Weight > 0 || c.Teacher.on(), "loss.weight is 0 and there is no teacher: nothing would be learned")
 	check(c.Schedule.Steps > 0 && c.Schedule.Steps < exactInt, "schedule.steps is %d: must be above 0", c.Schedule.Steps)
 	check(c.Schedule.Evaluate > 0, "schedule.evaluate is %d: must be above 0", c.Schedule.Evaluate)
 	check(c.Schedule.Checkpoint > 0, "schedule.checkpoint is %d: must be above 0", c.Schedule.Checkpoint)

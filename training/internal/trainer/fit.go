@@ -20,7 +20,7 @@ import (
 
 // Progress is told how a run comes along. Its methods are called from one goroutine at a time.
 type Progress interface {
-	Prepare(share float64)              // the frozen trunk is being run, share of it done
+	Prepare(what string, share float64) // a frozen trunk or a teacher is being run, share of it done
 	Step(step, steps int, loss float64) // one step done
 	Evaluated(m *Metrics)               // one evaluation done
 }
@@ -101,6 +101,7 @@ type fitting struct {
 	learner  *learner
 	sampler  *dataset.PKSampler
 	inputs   inputs
+	lessons  *lessons // nil without a teacher
 	labels   []int
 	learned  []int // indices of photos that are learned from
 	held     []int // indices of photos held back
@@ -139,17 +140,40 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 	if f.sampler, err = dataset.NewPKSampler(trainLabels, p.Classes, p.Photos, f.cfg.Seed^seedSampler); err != nil {
 		return nil, err
 	}
-	if f.parts.trunk == nil {
-		f.inputs, err = newPixels(frames, f.cfg)
-	} else {
-		f.inputs, err = newViews(ctx, frames, f.parts, f.cfg, progress.Prepare)
+	var taught *teacher
+	if f.cfg.Teacher.on() {
+		if taught, err = newTeacher(&f.cfg.Teacher); err != nil {
+			return nil, err
+		}
 	}
-	if err != nil {
+	if err := f.prepareInputs(ctx, frames, taught); err != nil {
 		return nil, err
 	}
-	f.at.Inputs = fingerprint(f.labels, frames, f.parts)
-	f.learner, err = newLearner(backend, lowering, f.parts.tail, f.parts.weights, f.cfg)
+	f.at.Inputs = fingerprint(f.labels, frames, f.parts, taught)
+	f.learner, err = newLearner(backend, lowering, f.parts.tail, f.parts.weights, f.lessons, f.cfg)
 	return f, err
+}
+
+// prepareInputs runs what is frozen: the trunk, if there is one, and the teacher.
+func (f *fitting) prepareInputs(ctx context.Context, frames []vision.Frame, taught *teacher) error {
+	views := newViewSet(frames, f.cfg)
+	var err error
+	if f.parts.trunk != nil {
+		f.inputs, err = newTrunkOutputs(ctx, views, f.parts, f.cfg, f.prepared("frozen trunk"))
+	} else if taught != nil {
+		f.inputs, err = newPixels(frames, views, f.cfg)
+	} else {
+		f.inputs, err = newPixels(frames, nil, f.cfg)
+	}
+	if err != nil || taught == nil {
+		return err
+	}
+	f.lessons, err = taught.teach(ctx, views, f.cfg.workers(), f.prepared("teacher"))
+	return err
+}
+
+func (f *fitting) prepared(what string) func(share float64) {
+	return func(share float64) { f.progress.Prepare(what, share) }
 }
 
 // roomToCrop is how much larger than the input photos are kept, so that random crops still have pixels to choose from.
@@ -167,7 +191,7 @@ func (f *fitting) loadPhotos(ctx context.Context, root string) ([]vision.Frame, 
 	for _, class := range leftOut {
 		f.log.Warn("class left out: one photo makes no pair; add another", "class", class)
 	}
-	loaded, frames, skipped, err := set.Load(ctx, int(roomToCrop*float64(f.cfg.Network.Size)), f.cfg.workers())
+	loaded, frames, skipped, err := set.Load(ctx, int(roomToCrop*float64(f.cfg.largestInput())), f.cfg.workers())
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +274,11 @@ func (f *fitting) evaluate(ctx context.Context) (*Metrics, error) {
 	if err != nil {
 		return nil, err
 	}
-	dim := f.cfg.Network.Embedding
+	out, err := f.parts.whole.Output()
+	if err != nil {
+		return nil, err
+	}
+	dim := out.C
 	all := make([]float32, len(f.labels)*dim)
 	keep := func(i int, y []float32) {
 		retrieval.Normalize(y)
@@ -288,6 +316,14 @@ func (f *fitting) evaluate(ctx context.Context) (*Metrics, error) {
 	}
 	m.RecallAt1, m.RecallAt5 = recall[0], recall[1]
 	return m, nil
+}
+
+// largestInput is the larger input size, in pixels, of the network and its teacher.
+func (c *Config) largestInput() int {
+	if c.Teacher.Weights != "" {
+		return max(c.Network.Size, c.Teacher.Size)
+	}
+	return c.Network.Size
 }
 
 func (c *Config) workers() int {

@@ -79,7 +79,7 @@ type silent struct {
 	lines  []Metrics
 }
 
-func (s *silent) Prepare(float64) {}
+func (s *silent) Prepare(string, float64) {}
 func (s *silent) Step(step, _ int, _ float64) {
 	if step == s.at {
 		s.cancel()
@@ -221,7 +221,7 @@ func TestMemoryStartsAfterStartIter(t *testing.T) {
 		x[i] = rng.Float32()
 	}
 	for step, want := range []int{0, 0, 0, 8, 16, 20, 20} { // start_iter is 3, the batch 8, the memory 20
-		if _, err := l.step(x, []int32{0, 0, 1, 1, 2, 2, 3, 3}, 1e-3); err != nil {
+		if _, err := l.step(x, []int32{0, 0, 1, 1, 2, 2, 3, 3}, nil, 1e-3); err != nil {
 			t.Fatal(err)
 		}
 		if got := l.filled(); got != want {

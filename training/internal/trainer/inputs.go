@@ -24,20 +24,24 @@ type inputs interface {
 
 var (
 	_ inputs = (*pixels)(nil)
-	_ inputs = (*views)(nil)
+	_ inputs = (*trunkOutputs)(nil)
 )
 
-// pixels are photos in memory, varied anew at every step.
+// pixels are photos in memory, varied anew at every step, or in the ways of a viewSet.
 type pixels struct {
 	*dataset.Batcher
 	plain []vision.Frame
 }
 
-func newPixels(frames []vision.Frame, cfg *Config) (*pixels, error) {
+// newPixels makes inputs of photos. Views may be nil.
+func newPixels(frames []vision.Frame, views *viewSet, cfg *Config) (*pixels, error) {
 	size := cfg.Network.Size
 	b, err := dataset.NewBatcher(frames, cfg.Data.augment(), size, size, cfg.workers(), cfg.Seed^seedBatch)
 	if err != nil {
 		return nil, err
+	}
+	if views != nil {
+		b.Vary(views.random)
 	}
 	p := &pixels{Batcher: b, plain: make([]vision.Frame, len(frames))}
 	resize := vision.NewPreprocessor(size, size)
@@ -54,75 +58,36 @@ func newPixels(frames []vision.Frame, cfg *Config) (*pixels, error) {
 
 func (p *pixels) Plain(i int, dst []float32) error { return vision.Float32(dst, p.plain[i]) }
 
-// views are a frozen trunk's outputs: for each photo the plain one and a number of variations, computed once.
-type views struct {
-	seed   uint64
+// trunkOutputs are what a frozen trunk makes of each view of each photo, computed once.
+type trunkOutputs struct {
+	views  *viewSet
 	size   int       // values of one output
-	photos int       // photos
-	varied int       // variations of each
-	values []float32 // [1 + varied][photos][size]
+	values []float32 // [views][photos][size]
 }
 
-// newViews runs the trunk on every photo, plain and varied. Done is called now and then with the share that is done.
-func newViews(ctx context.Context, frames []vision.Frame, m *parts, cfg *Config, done func(share float64)) (*views, error) {
+// newTrunkOutputs runs the trunk on every view. Done is called now and then with the share that is done.
+func newTrunkOutputs(ctx context.Context, v *viewSet, m *parts, cfg *Config, done func(share float64)) (*trunkOutputs, error) {
 	trunk, err := floatModel(m.trunk, m.weights)
 	if err != nil {
 		return nil, fmt.Errorf("frozen trunk: %w", err)
 	}
-	v := &views{seed: cfg.Seed ^ seedBatch, size: m.tail.Input.Size(), photos: len(frames), varied: cfg.Network.Views}
-	rounds := 1 + v.varied
-	v.values = make([]float32, rounds*v.photos*v.size)
-	size := cfg.Network.Size
-	augmenters := sync.Pool{}
-	for round := range rounds {
-		augment := dataset.Augment{}
-		if round > 0 {
-			augment = cfg.Data.augment()
-		}
-		augmenters.New = func() any {
-			a, err := dataset.NewAugmenter(augment, size, size)
-			if err != nil {
-				return err
-			}
-			return a
-		}
-		fill := func(i int, dst []float32) error {
-			augmenter, ok := augmenters.Get().(*dataset.Augmenter)
-			if !ok {
-				return augment.Validate()
-			}
-			defer augmenters.Put(augmenter)
-			var out vision.Frame
-			rng := dataset.Rand(cfg.Seed^seedViews, uint64(round), uint64(i))
-			if err := augmenter.Apply(rng, frames[i], &out); err != nil {
-				return err
-			}
-			return vision.Float32(dst, out)
-		}
-		offset := round * v.photos
-		keep := func(i int, y []float32) { copy(v.values[(offset+i)*v.size:], y) }
-		progress := func(n int) { done(float64(offset+n) / float64(rounds*v.photos)) }
-		if err := runAll(ctx, trunk, len(frames), cfg.workers(), fill, keep, progress); err != nil {
-			return nil, fmt.Errorf("frozen trunk: %w", err)
-		}
-		augmenters = sync.Pool{}
+	t := &trunkOutputs{views: v, size: m.tail.Input.Size()}
+	if t.values, err = v.run(ctx, trunk, cfg.Network.Size, t.size, cfg.workers(), done); err != nil {
+		return nil, fmt.Errorf("frozen trunk: %w", err)
 	}
-	return v, nil
+	return t, nil
 }
 
-func (v *views) Fill(step uint64, indices []int, dst []float32) error {
+func (t *trunkOutputs) Fill(step uint64, indices []int, dst []float32) error {
 	for place, i := range indices {
-		round := 0
-		if v.varied > 0 {
-			round = 1 + dataset.Rand(v.seed, step, uint64(place)).IntN(v.varied)
-		}
-		copy(dst[place*v.size:(place+1)*v.size], v.values[(round*v.photos+i)*v.size:])
+		at := t.views.at(step, place, i)
+		copy(dst[place*t.size:(place+1)*t.size], t.values[at*t.size:])
 	}
 	return nil
 }
 
-func (v *views) Plain(i int, dst []float32) error {
-	copy(dst[:v.size], v.values[i*v.size:])
+func (t *trunkOutputs) Plain(i int, dst []float32) error {
+	copy(dst[:t.size], t.values[i*t.size:])
 	return nil
 }
 
@@ -204,8 +169,9 @@ func runOne(interpreter *tflite.Interpreter, i int, fill func(i int, dst []float
 	return nil
 }
 
-// fingerprint tells apart what a run learns from: the photos' pixels and classes, and the weights of a frozen trunk.
-func fingerprint(labels []int, frames []vision.Frame, m *parts) string {
+// fingerprint tells apart what a run learns from: the photos' pixels and classes, the weights of a frozen trunk, and
+// the teacher's.
+func fingerprint(labels []int, frames []vision.Frame, m *parts, t *teacher) string {
 	sum := sha256.New()
 	for i, f := range frames {
 		fmt.Fprintf(sum, "%d %d×%d ", labels[i], f.Width, f.Height)
@@ -213,6 +179,9 @@ func fingerprint(labels []int, frames []vision.Frame, m *parts) string {
 	}
 	if m.trunk != nil {
 		fmt.Fprint(sum, checksum(m.weights))
+	}
+	if t != nil {
+		fmt.Fprint(sum, " teacher ", t.sum)
 	}
 	return hex.EncodeToString(sum.Sum(nil))
 }

@@ -11,18 +11,18 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
-	"github.com/gomlx/gomlx/ml/train/optimizer"
 
 	"xbmedge/internal/nn"
 	"xbmedge/training/internal/engine"
+	"xbmedge/training/internal/optim"
 	"xbmedge/training/internal/xbm"
 )
 
-// Scopes of the store.
+// Where the store keeps what.
 const (
-	weightScope = "/weights"
-	memoryScope = "/memory"
-	lossScope   = "/loss"
+	weightScope  = "/weights"
+	memoryScope  = "/memory"
+	stepVariable = "/step" // steps done
 )
 
 // bnMomentum is how much of a batch norm's running statistics stays at each step.
@@ -32,22 +32,28 @@ const bnMomentum = 0.9
 type learner struct {
 	net      *nn.Network
 	lowering engine.Lowering
+	cfg      *Config
 	loss     xbm.Contrastive
-	memory   MemoryConfig
+	lessons  *lessons // nil without a teacher
 	store    *model.Store
 	exec     *model.Exec
-	rate     *model.Variable
-	adam     optimizer.Interface
+	optim    *optim.Optimizer
+	params   []optim.Param
 }
 
-func newLearner(backend compute.Backend, lowering engine.Lowering, net *nn.Network, w nn.Weights, cfg *Config) (*learner, error) {
+func newLearner(backend compute.Backend, lowering engine.Lowering, net *nn.Network, w nn.Weights, taught *lessons, cfg *Config) (*learner, error) {
 	dim, err := net.Output()
 	if err != nil {
 		return nil, err
 	}
+	if taught != nil && cfg.Teacher.Match == matchFeatures && taught.dim != dim.C {
+		return nil, fmt.Errorf("the teacher's embeddings have %d values, the network's %d: set network.embedding to %d, or teacher.match to similarity",
+			taught.dim, dim.C, taught.dim)
+	}
+	store := model.NewStore()
 	l := &learner{
-		net: net, lowering: lowering, memory: cfg.XBM, store: model.NewStore(), loss: cfg.Loss.contrastive(),
-		adam: optimizer.Adam().WeightDecay(cfg.Optimizer.WeightDecay).Done(),
+		net: net, lowering: lowering, cfg: cfg, store: store, loss: cfg.Loss.contrastive(), lessons: taught,
+		optim: optim.New(cfg.Optimizer.optim(), store),
 	}
 	err = engine.Try(func() {
 		parameters, err := net.Parameters()
@@ -57,10 +63,12 @@ func newLearner(backend compute.Backend, lowering engine.Lowering, net *nn.Netwo
 		for _, p := range parameters {
 			t := w[p.Name]
 			v := l.store.VariableWithValue(path.Join(weightScope, p.Name), tensors.FromFlatDataAndDimensions(t.Data, t.Shape...))
-			layer := net.Layers[p.Layer].Name
-			v.SetTrainable(p.Name != layer+nn.BNMean && p.Name != layer+nn.BNVariance)
+			v.SetTrainable(false) // GoMLX's own optimisers are not used
+			if param, ok := l.param(p, v); ok {
+				l.params = append(l.params, param)
+			}
 		}
-		if m := l.memory.Size; m > 0 {
+		if m := cfg.XBM.Size; m > 0 {
 			for name, value := range map[string]*tensors.Tensor{
 				"embeddings": tensors.FromShape(shapes.Make(dtypes.Float32, m, dim.C)),
 				"labels":     tensors.FromShape(shapes.Make(dtypes.Int32, m)),
@@ -70,8 +78,7 @@ func newLearner(backend compute.Backend, lowering engine.Lowering, net *nn.Netwo
 				l.store.VariableWithValue(path.Join(memoryScope, name), value).SetTrainable(false)
 			}
 		}
-		l.rate = optimizer.LearningRateVar(l.store.RootScope(), dtypes.Float32, cfg.Optimizer.LearningRate)
-		optimizer.GetGlobalStepVar(l.store)
+		l.store.VariableWithValue(stepVariable, int32(0)).SetTrainable(false)
 		l.exec = model.MustNewExec(backend, l.store, l.build)
 	})
 	if err != nil {
@@ -80,39 +87,93 @@ func newLearner(backend compute.Backend, lowering engine.Lowering, net *nn.Netwo
 	return l, nil
 }
 
-// build appends one training step to the graph: forward, memory, loss, gradients, update.
-func (l *learner) build(scope *model.Scope, x, labels *graph.Node) *graph.Node {
+// param says how a parameter of the network learns, or false if it does not.
+func (l *learner) param(p nn.Parameter, v *model.Variable) (optim.Param, bool) {
+	layer := &l.net.Layers[p.Layer]
+	isWeight := p.Name == layer.Name+".weight"
+	switch {
+	case p.Name == layer.Name+nn.BNMean || p.Name == layer.Name+nn.BNVariance:
+		return optim.Param{}, false // observed, not learned
+	case layer.BatchNorm && !isWeight && l.cfg.Network.BatchNorm == bnFrozen:
+		return optim.Param{}, false
+	}
+	param := optim.Param{Variable: v, Rate: l.cfg.Optimizer.Rates.of(l.net, p.Layer)}
+	if isWeight {
+		param.Decay = l.cfg.Optimizer.WeightDecay
+	}
+	return param, param.Rate > 0
+}
+
+// build appends one training step to the graph: forward, losses, gradients, update. Its inputs are x [B, H, W, C],
+// labels [B] int32, the learning rate, and, with a teacher, its answers [B, T]. It returns the loss.
+func (l *learner) build(_ *model.Scope, in []*graph.Node) *graph.Node {
+	x, labels, rate := in[0], in[1], in[2]
 	g := x.Graph()
-	weight := func(name string) *model.Variable { return l.store.GetVariable(path.Join(weightScope, name)) }
-	forward := engine.Forward{
-		Lowering: l.lowering, Training: true,
-		Param: func(name string) *graph.Node { return weight(name).NodeValue(g) },
+	counter := l.store.GetVariable(stepVariable)
+	before := counter.NodeValue(g)
+	counter.SetNodeValue(graph.AddScalar(before, 1))
+	step := graph.ConvertDType(graph.AddScalar(before, 1), dtypes.Float32)
+
+	output := l.forward(x)
+	embeddings := graph.L2Normalize(output, -1)
+	loss := graph.ScalarZero(g, dtypes.Float32)
+	if weight := l.cfg.Loss.Weight; weight > 0 {
+		byLabel := l.loss.Loss(embeddings, labels, embeddings, labels, xbm.OtherMembers(g, x.Shape().Dimensions[0]))
+		if l.cfg.XBM.Size > 0 {
+			byLabel = graph.Add(byLabel, graph.MulScalar(l.memoryLoss(embeddings, labels, before), l.cfg.XBM.Weight))
+		}
+		loss = graph.MulScalar(byLabel, weight)
+	}
+	if l.lessons != nil {
+		taught := in[3]
+		if l.cfg.Network.Embedding > 0 {
+			output = embeddings
+		}
+		loss = graph.Add(loss, graph.MulScalar(l.cfg.Teacher.match(output, taught, l.lessons.spread), l.cfg.Teacher.Weight))
+	}
+	l.optim.Update(loss, rate, step, l.params)
+	l.optim.Average(l.averaged(), step)
+	return loss
+}
+
+// forward runs the network and lets its batch norms observe the batch.
+func (l *learner) forward(x *graph.Node) *graph.Node {
+	g := x.Graph()
+	f := engine.Forward{
+		Lowering: l.lowering, Training: l.cfg.Network.BatchNorm != bnFrozen,
+		Param: func(name string) *graph.Node { return l.weight(name).NodeValue(g) },
 		Observe: func(layer string, mean, variance *graph.Node) {
 			for suffix, value := range map[string]*graph.Node{nn.BNMean: mean, nn.BNVariance: variance} {
-				v := weight(layer + suffix)
+				v := l.weight(layer + suffix)
 				v.SetNodeValue(graph.Add(graph.MulScalar(v.NodeValue(g), bnMomentum), graph.MulScalar(graph.StopGradient(value), 1-bnMomentum)))
 			}
 		},
 	}
-	embeddings := graph.L2Normalize(forward.Build(l.net, x), -1)
-	batch := x.Shape().Dimensions[0]
-	loss := l.loss.Loss(embeddings, labels, embeddings, labels, xbm.OtherMembers(g, batch))
-	if l.memory.Size > 0 {
-		loss = graph.Add(loss, graph.MulScalar(l.memoryLoss(g, embeddings, labels), l.memory.Weight))
+	return f.Build(l.net, x)
+}
+
+func (l *learner) weight(name string) *model.Variable {
+	return l.store.GetVariable(path.Join(weightScope, name))
+}
+
+// averaged are the variables that an average is kept of: all weights, statistics of batch norms included.
+func (l *learner) averaged() []*model.Variable {
+	var all []*model.Variable
+	for v := range l.store.Scope(weightScope).IterVariables() {
+		all = append(all, v)
 	}
-	l.adam.UpdateGraph(scope, g, loss)
-	return loss
+	return all
 }
 
 // memoryLoss enqueues the batch, once start_iter steps are done, and compares it with the memory, itself included.
-func (l *learner) memoryLoss(g *graph.Graph, embeddings, labels *graph.Node) *graph.Node {
+func (l *learner) memoryLoss(embeddings, labels, step *graph.Node) *graph.Node {
+	g := embeddings.Graph()
 	variable := func(name string) *model.Variable { return l.store.GetVariable(path.Join(memoryScope, name)) }
 	vars := [4]*model.Variable{variable("embeddings"), variable("labels"), variable("head"), variable("filled")}
 	before := xbm.Memory{Embeddings: vars[0].NodeValue(g), Labels: vars[1].NodeValue(g), Head: vars[2].NodeValue(g), Filled: vars[3].NodeValue(g)}
 	after, slots := before.Enqueue(embeddings, labels)
-	if l.memory.StartIter > 0 {
-		step := optimizer.GetGlobalStepVar(l.store).NodeValue(g) // steps done before this one
-		after = after.When(graph.GreaterOrEqual(step, graph.Const(g, int64(l.memory.StartIter))), before)
+	if start := l.cfg.XBM.StartIter; start > 0 {
+		after = after.When(graph.GreaterOrEqual(step, graph.Const(g, int32(start))), before)
 	}
 	for i, value := range []*graph.Node{after.Embeddings, after.Labels, after.Head, after.Filled} {
 		vars[i].SetNodeValue(value)
@@ -120,14 +181,16 @@ func (l *learner) memoryLoss(g *graph.Graph, embeddings, labels *graph.Node) *gr
 	return l.loss.Loss(embeddings, labels, after.Embeddings, after.Labels, after.Pairs(embeddings.Shape().Dimensions[0], slots))
 }
 
-// step trains on one batch: x holds the inputs one after another, labels a class for each. It returns the loss.
-func (l *learner) step(x []float32, labels []int32, rate float64) (loss float64, err error) {
+// step trains on one batch: x holds the inputs one after another, labels a class for each, taught the teacher's answers
+// one after another, or nil. It returns the loss.
+func (l *learner) step(x []float32, labels []int32, taught []float32, rate float64) (loss float64, err error) {
 	in := l.net.Input
 	err = engine.Try(func() {
-		if err := l.rate.SetValue(tensors.FromScalar(float32(rate))); err != nil {
-			panic(err)
+		args := []any{tensors.FromFlatDataAndDimensions(x, len(labels), in.H, in.W, in.C), labels, float32(rate)}
+		if l.lessons != nil {
+			args = append(args, tensors.FromFlatDataAndDimensions(taught, len(labels), l.lessons.dim))
 		}
-		out := l.exec.MustCall(tensors.FromFlatDataAndDimensions(x, len(labels), in.H, in.W, in.C), labels)
+		out := l.exec.MustCall(args...)
 		loss = float64(tensors.ToScalar[float32](out[0]))
 		out[0].MustFinalizeAll()
 	})
@@ -149,102 +212,18 @@ func (l *learner) filled() int {
 	return int(tensors.ToScalar[int32](v.MustValue()))
 }
 
-// weights returns a copy of the network's weights.
+// weights returns a copy of the network's weights, or of their moving averages where such are kept.
 func (l *learner) weights() (nn.Weights, error) {
 	w := nn.Weights{}
 	err := engine.Try(func() {
 		for v := range l.store.Scope(weightScope).IterVariables() {
-			w[v.Name()] = &nn.Tensor{Shape: v.Shape().Dimensions, Data: tensors.MustCopyFlatData[float32](v.MustValue())}
+			from := v
+			if l.cfg.Optimizer.EMA > 0 {
+				from = l.optim.AverageOf(v)
+			}
+			w[v.Name()] = &nn.Tensor{Shape: v.Shape().Dimensions, Data: tensors.MustCopyFlatData[float32](from.MustValue())}
 		}
 	})
 	return w, err
 }
 
-// exactInt is the first integer that float32 cannot count up to.
-const exactInt = 1 << 24
-
-// state returns every variable by its path: weights, optimiser, memory and step. Counters and labels are whole numbers
-// below 2²⁴ and stand as floats.
-func (l *learner) state() (nn.Weights, error) {
-	s := nn.Weights{}
-	err := engine.Try(func() {
-		for v := range l.store.IterVariables() {
-			if !saved(v) {
-				continue
-			}
-			t := &nn.Tensor{Shape: v.Shape().Dimensions}
-			switch v.DType() {
-			case dtypes.Float32:
-				t.Data = tensors.MustCopyFlatData[float32](v.MustValue())
-			case dtypes.Int32:
-				t.Data = toFloats(v.Path(), tensors.MustCopyFlatData[int32](v.MustValue()))
-			case dtypes.Int64:
-				t.Data = toFloats(v.Path(), tensors.MustCopyFlatData[int64](v.MustValue()))
-			}
-			s[v.Path()] = t
-		}
-	})
-	return s, err
-}
-
-// saved reports whether a variable belongs to the state. The random state does not: nothing in the graph draws from it.
-func saved(v *model.Variable) bool {
-	return v.DType() == dtypes.Float32 || v.DType() == dtypes.Int32 || v.DType() == dtypes.Int64
-}
-
-func toFloats[T int32 | int64](name string, in []T) []float32 {
-	out := make([]float32, len(in))
-	for i, v := range in {
-		if v >= exactInt || v <= -exactInt {
-			panic(fmt.Errorf("variable %s: %d is too large to be saved", name, v))
-		}
-		out[i] = float32(v)
-	}
-	return out
-}
-
-// restore puts back what state returned.
-func (l *learner) restore(s nn.Weights) error {
-	return engine.Try(func() {
-		for v := range l.store.IterVariables() {
-			if _, ok := s[v.Path()]; !ok && saved(v) {
-				panic(fmt.Errorf("the checkpoint has no %s: resume with the run's own configuration", v.Path()))
-			}
-		}
-		for name, t := range s {
-			v := l.store.GetVariable(name)
-			var value *tensors.Tensor
-			dtype := dtypes.Float32
-			if v != nil {
-				dtype = v.DType()
-			}
-			switch dtype {
-			case dtypes.Int32:
-				value = fromFloats[int32](t)
-			case dtypes.Int64:
-				value = fromFloats[int64](t)
-			default:
-				value = tensors.FromFlatDataAndDimensions(t.Data, t.Shape...)
-			}
-			if v == nil { // the optimiser's, which its graph has not made yet
-				l.store.VariableWithValue(name, value).SetTrainable(false)
-				continue
-			}
-			if !v.Shape().Equal(value.Shape()) {
-				panic(fmt.Errorf("the checkpoint's %s is %s, this configuration needs %s: resume with the run's own configuration",
-					name, value.Shape(), v.Shape()))
-			}
-			if err := v.SetValue(value); err != nil {
-				panic(err)
-			}
-		}
-	})
-}
-
-func fromFloats[T int32 | int64](t *nn.Tensor) *tensors.Tensor {
-	out := make([]T, len(t.Data))
-	for i, v := range t.Data {
-		out[i] = T(v)
-	}
-	return tensors.FromFlatDataAndDimensions(out, t.Shape...)
-}

@@ -35,11 +35,11 @@ func BenchmarkStep(b *testing.B) {
 			for i := range labels {
 				labels[i] = int32(i / 4)
 			}
-			if _, err := l.step(x, labels, 1e-3); err != nil {
+			if _, err := l.step(x, labels, nil, 1e-3); err != nil {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				if _, err := l.step(x, labels, 1e-3); err != nil {
+				if _, err := l.step(x, labels, nil, 1e-3); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -63,7 +63,7 @@ func openLearner(tb testing.TB, net *nn.Network, w nn.Weights, cfg *Config) *lea
 	if err != nil {
 		tb.Fatal(err)
 	}
-	l, err := newLearner(backend, lowering, net, w, cfg)
+	l, err := newLearner(backend, lowering, net, w, nil, cfg)
 	if err != nil {
 		tb.Fatal(err)
 	}

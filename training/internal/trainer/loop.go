@@ -3,7 +3,6 @@ package trainer
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	"xbmedge/internal/nn"
@@ -15,6 +14,10 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 	batch := f.sampler.BatchSize()
 	x := make([]float32, batch*f.parts.tail.Input.Size())
 	labels := make([]int32, batch)
+	var taught []float32
+	if f.lessons != nil {
+		taught = make([]float32, batch*f.lessons.dim)
+	}
 	f.meter.reset()
 	for {
 		if f.at.Evaluated != f.at.Step && (f.at.Step%s.Evaluate == 0 || f.at.Step == s.Steps) {
@@ -44,7 +47,10 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 		if err := f.inputs.Fill(uint64(f.at.Step), indices, x); err != nil {
 			return nil, err
 		}
-		loss, err := f.learner.step(x, labels, f.cfg.Optimizer.rate(f.at.Step, s.Steps))
+		if f.lessons != nil {
+			f.lessons.fill(uint64(f.at.Step), indices, taught)
+		}
+		loss, err := f.learner.step(x, labels, taught, f.cfg.Optimizer.rate(f.at.Step, s.Steps))
 		if err != nil {
 			return nil, err
 		}
@@ -123,15 +129,6 @@ func (f *fitting) save(name string) error {
 		f.unsaved = false
 	}
 	return nil
-}
-
-// rate is the learning rate of a step: linear growth, then half a cosine down to zero (Loshchilov and Hutter, 2017).
-func (c *OptimizerConfig) rate(step, steps int) float64 {
-	if step < c.Warmup {
-		return c.LearningRate * float64(step+1) / float64(c.Warmup)
-	}
-	done := float64(step-c.Warmup) / float64(max(steps-c.Warmup, 1))
-	return c.LearningRate * 0.5 * (1 + math.Cos(math.Pi*min(done, 1)))
 }
 
 // meter measures the speed between two evaluations.

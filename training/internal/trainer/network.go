@@ -14,20 +14,41 @@ type parts struct {
 	weights            nn.Weights // of the whole network, as training starts
 }
 
-// newParts builds the configured network with its starting weights.
-func newParts(cfg *Config) (*parts, error) {
-	n := &cfg.Network
-	var backbone *nn.Network
+// What is done with the backbone's batch norms.
+const (
+	bnTrained = "trained" // they normalise with each batch's statistics and learn
+	bnFrozen  = "frozen"  // they normalise with the statistics they came with
+	bnFolded  = "folded"  // they are worked into the weights before training
+)
+
+// backbone builds the configured network without an embedding.
+func backbone(n *NetworkConfig) (*nn.Network, error) {
+	var net *nn.Network
 	switch n.Name {
 	case "smallcnn":
-		backbone = nn.SmallCNN(n.Size, n.Channels...)
+		net = nn.SmallCNN(n.Size, n.Channels...)
 	case "mobilenetv2":
-		backbone = nn.MobileNetV2(n.Width, n.Size)
+		net = nn.MobileNetV2(n.Width, n.Size)
+		if n.BatchNorm != bnFolded {
+			net = net.WithBatchNorm()
+		}
 	default:
 		return nil, fmt.Errorf("network.name is %q", n.Name)
 	}
-	m := &parts{whole: backbone.WithEmbedding(n.Embedding)}
-	var err error
+	return net, nil
+}
+
+// newParts builds the configured network with its starting weights.
+func newParts(cfg *Config) (*parts, error) {
+	n := &cfg.Network
+	backbone, err := backbone(n)
+	if err != nil {
+		return nil, err
+	}
+	m := &parts{whole: backbone}
+	if n.Embedding > 0 {
+		m.whole = backbone.WithEmbedding(n.Embedding)
+	}
 	if m.weights, err = m.whole.Init(rand.New(rand.NewPCG(cfg.Seed, seedInit))); err != nil {
 		return nil, err
 	}
