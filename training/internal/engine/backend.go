@@ -21,7 +21,7 @@ func Open(name string) (compute.Backend, Lowering, error) {
 		if err != nil {
 			return nil, 0, fmt.Errorf("backend %q: %w", name, err)
 		}
-		lowering := Products
+		lowering := Shifts
 		if strings.Contains(name, "cuda") {
 			lowering = Native
 		}

@@ -20,8 +20,9 @@ type Lowering int
 
 // The ways to write a convolution.
 const (
-	Products Lowering = iota // as matrix products, for CPU backends
-	Native                   // as the backend's own convolution
+	Products Lowering = iota // as matrix products, for the pure-Go backend
+	Shifts                   // depthwise ones always as shifted multiply-adds, which XLA fuses on CPUs
+	Native                   // as the backend's own convolution, for GPUs
 )
 
 // Forward says how a network is lowered.
@@ -151,7 +152,7 @@ func (f *Forward) depthwise(l *nn.Layer, x *node, out nn.Shape) *node {
 		return graph.Convolve(x, kernel).Strides(l.Stride).PaddingPerDim(paddings(l, x)).ChannelGroupCount(l.Channels).Done()
 	}
 	n, h, w := x.Shape().Dimensions[0], x.Shape().Dimensions[1], x.Shape().Dimensions[2]
-	if h*w <= smallMap {
+	if f.Lowering == Products && h*w <= smallMap {
 		// y[n,o,c] = Σ_i x[n,i,c] M[c,o,i], where M = weight · basis
 		basis := graph.Const(x.Graph(), depthwiseBasis(l, h, w, out))
 		m := graph.Reshape(graph.MatMul(weight, graph.Reshape(basis, l.Kernel*l.Kernel, out.H*out.W*h*w)), l.Channels, out.H*out.W, h*w)
