@@ -7,6 +7,7 @@
 #         XBM_TARGET  empty: to run here, on the libraries where they are now; amd64, arm64 or armhf: to be shipped to
 #                     such a machine, finding TensorFlow Lite beside itself (scripts/cross.sh). One a shell
 #         XBM_LIBDIR  where a shipped program finds it, as seen from its own folder (default ../lib/xbm-agent)
+#         PJRT_PLUGIN_LIBRARY_PATH  folders with XLA's PJRT plugins (default: build/pjrt); any switches XLA on in the trainer
 # Exports CGO_CFLAGS CGO_CPPFLAGS CGO_CXXFLAGS CGO_LDFLAGS GOEXPERIMENT GOFLAGS; for a target also GOARCH GOARM
 #         CGO_ENABLED and, when it is not this machine, CC CXX PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR
 #         XBM_TAGS    the build tags, which are in GOFLAGS too; a part whose library is absent has none
@@ -79,6 +80,20 @@ if command -v pkg-config >/dev/null && pkg-config --exists opencv4; then
 else
   echo "env: no OpenCV: building without it (scripts/setup.sh installs it)" >&2
 fi
+
+# XLA for the trainer, on this machine only: scripts/setup.sh xla fetches it.
+if [ -z "$xbm_triple" ]; then
+  for xbm_pjrt in "$xbm_root/build/pjrt/cpu" "$xbm_root/build/pjrt/cuda/jax_plugins/xla_cuda12"; do
+    case $xbm_pjrt:${PJRT_PLUGIN_LIBRARY_PATH:-} in
+    *:*"$xbm_pjrt"*) ;; # sourced twice
+    *) [ ! -d "$xbm_pjrt" ] || PJRT_PLUGIN_LIBRARY_PATH=$xbm_pjrt${PJRT_PLUGIN_LIBRARY_PATH:+:$PJRT_PLUGIN_LIBRARY_PATH} ;;
+    esac
+  done
+  if [ -n "${PJRT_PLUGIN_LIBRARY_PATH:-}" ]; then
+    XBM_TAGS="$XBM_TAGS xla"
+    export PJRT_PLUGIN_LIBRARY_PATH
+  fi
+fi
 XBM_TAGS=${XBM_TAGS# }
 
 # The vector instructions of the trainer's pure-Go engine; arm64 has none.
@@ -92,4 +107,4 @@ GOFLAGS="$(go env GOFLAGS | sed 's/-tags=[^ ]*//; s/^ *//; s/ *$//')"
 GOFLAGS="${GOFLAGS:+$GOFLAGS }-tags=$(echo "$XBM_TAGS" | tr ' ' ',')"
 
 export XBM_TAGS CGO_CFLAGS CGO_CPPFLAGS CGO_CXXFLAGS CGO_LDFLAGS GOEXPERIMENT GOFLAGS
-unset xbm_root xbm_tflite xbm_triple xbm_sysroot xbm_rpath
+unset xbm_root xbm_pjrt xbm_tflite xbm_triple xbm_sysroot xbm_rpath

@@ -6,6 +6,7 @@
 #   scripts/setup.sh packages | tflite     only one of the two
 #   scripts/setup.sh tflite arm64          the library for another architecture, in build/tflite-arm64
 #   scripts/setup.sh cross arm64|armhf     everything to build for that architecture here, and only that
+#   scripts/setup.sh xla [cuda]            XLA for the trainer on this processor, or on NVIDIA GPUs, in build/pjrt
 #   scripts/setup.sh bench | vm            what the tests check packages and services with; what test-vm needs as well
 #   TFLITE_DIR=/opt/tflite scripts/setup.sh   use that folder (include/ and lib/) instead of fetching a library;
 #                                          scripts/env.sh needs TFLITE_DIR too
@@ -19,6 +20,10 @@ readonly npm_package=tfjs-tflite-node@0.0.2
 readonly npm_sha256=3be1632328a76a2475e5b6833253763c802c859433becb4d879ee1860e3b5284
 readonly maven_artifact=org.tensorflow:tensorflow-lite:2.9.0:aar
 readonly maven_sha256=11959d412411f34c52a17bc483061b15fc89d95e52e412b0920121ba45cfecd5
+# XLA as a PJRT plugin. The first package repackages zml's build of OpenXLA, unmodified.
+readonly xla_cpu_package=fastatomstruct-xla-cpu==2026.6.23
+readonly xla_cpu_sha256=88b1c430b341b4bea40a37420311c9c75db6e22b46d2ff95b6986577bee6afe9
+readonly xla_cuda_package='jax-cuda12-plugin[with-cuda]==0.10.2'
 
 say() { printf 'setup: %s\n' "$*"; }
 die() {
@@ -142,6 +147,42 @@ cross() {
   tflite "$arch"
 }
 
+# xla PLATFORM makes build/pjrt/PLATFORM, with XLA as a PJRT plugin that the trainer loads.
+xla() {
+  local platform=$1 target=build/pjrt/$1 work
+  [[ $(host_arch) == amd64 ]] || die "there is no prebuilt XLA plugin for $(host_arch): put pjrt_c_api_${platform}_plugin.so into a
+  folder of PJRT_PLUGIN_LIBRARY_PATH and build with -tags xla"
+  scripts/testbench.sh >/dev/null || die "xla needs pip: $(scripts/testbench.sh 2>&1 | tail -1)"
+  if [[ -f $target/.complete ]]; then
+    say "xla: already in $target"
+    return
+  fi
+  mkdir -p build/pjrt
+  work=$(mktemp -d build/pjrt/.new-XXXXXX)
+  # shellcheck disable=SC2064 # its value now
+  trap "rm -rf '$work'" EXIT
+  case $platform in
+  cpu)
+    build/testbench/bin/pip download --quiet --disable-pip-version-check --no-deps --dest "$work" "$xla_cpu_package" ||
+      die "pip could not fetch $xla_cpu_package"
+    check "$(echo "$work"/*.whl)" "$xla_cpu_sha256" "$xla_cpu_package"
+    unzip -q -j "$work"/*.whl '*/libpjrt_cpu.so' -d "$work"
+    rm "$work"/*.whl
+    mv "$work/libpjrt_cpu.so" "$work/pjrt_c_api_cpu_plugin.so"
+    ;;
+  cuda) # with the CUDA libraries it was built against, some 3 GB; they find one another beside it
+    build/testbench/bin/pip install --quiet --disable-pip-version-check --target "$work" "$xla_cuda_package" ||
+      die "pip could not fetch $xla_cuda_package"
+    ln "$work"/jax_plugins/xla_cuda12/xla_cuda_plugin.so "$work/jax_plugins/xla_cuda12/pjrt_c_api_cuda_plugin.so"
+    ;;
+  *) die "xla takes cpu (the default) or cuda" ;;
+  esac
+  touch "$work/.complete"
+  rm -rf "$target"
+  mv "$work" "$target"
+  say "xla: the plugin is in $target; make again to use it, and see xbm-train engines"
+}
+
 case ${1:-all} in
 all)
   packages
@@ -150,7 +191,8 @@ all)
 packages) packages ;;
 tflite) tflite "${2:-}" ;;
 cross) cross "${2:-}" ;;
+xla) xla "${2:-cpu}" ;;
 bench) packages shellcheck lintian mmdebstrap systemd-container qemu-user-static ;;
 vm) packages mmdebstrap arch-test qemu-user-static qemu-system-arm e2fsprogs kmod cpio ;;
-*) die "unknown argument $1; it takes packages, tflite [ARCH], cross ARCH, bench, vm or nothing" ;;
+*) die "unknown argument $1; it takes packages, tflite [ARCH], cross ARCH, bench, xla [cuda], vm or nothing" ;;
 esac

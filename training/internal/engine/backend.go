@@ -3,32 +3,74 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"strings"
+	"regexp"
+	"strconv"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/gobackend"
 )
 
-// Open returns the named backend: "go", the pure-Go one that is always there, or an XLA one such as "xla:cpu" or
-// "xla:cuda" in programs built with -tags xla. The Lowering is the one that is fast there.
-func Open(name string) (compute.Backend, Lowering, error) {
-	if name == "go" {
-		b, err := gobackend.New("")
-		return b, Products, err
-	}
-	if name == "xla" || strings.HasPrefix(name, "xla:") {
-		b, err := openXLA(name)
-		if err != nil {
-			return nil, 0, fmt.Errorf("backend %q: %w", name, err)
-		}
-		lowering := Shifts
-		if strings.Contains(name, "cuda") {
-			lowering = Native
-		}
-		return b, lowering, nil
-	}
-	return nil, 0, fmt.Errorf("backend %q is not known: take go, xla:cpu or xla:cuda", name)
+// Engine is an opened backend.
+type Engine struct {
+	Name     string
+	Backend  compute.Backend
+	Lowering Lowering // how convolutions are written that are to be fast there
+	Devices  int      // that a batch is spread over
 }
+
+// pattern is the name of an engine: the platform, and the number of devices if they are several.
+var pattern = regexp.MustCompile(`^(go|xla:cpu|xla:cuda)(?:[×x]([0-9]{1,3}))?$`)
+
+// Check reports a name that no engine has.
+func Check(name string) error {
+	m := pattern.FindStringSubmatch(name)
+	if m == nil {
+		return fmt.Errorf("%q is not known: take go, xla:cpu or xla:cuda, or several devices as in xla:cuda×4", name)
+	}
+	if m[1] == "go" && m[2] != "" {
+		return fmt.Errorf("%q: go has one device, which uses all processors", name)
+	}
+	if m[2] == "0" {
+		return fmt.Errorf("%q has no device", name)
+	}
+	return nil
+}
+
+// Open opens an engine: "go", the pure-Go one that is always there, "xla:cpu" or "xla:cuda" in programs built with
+// -tags xla, and "xla:cuda×4" for four devices that share each batch.
+func Open(name string) (*Engine, error) {
+	if err := Check(name); err != nil {
+		return nil, fmt.Errorf("backend %w", err)
+	}
+	m := pattern.FindStringSubmatch(name)
+	e := &Engine{Name: name, Devices: 1}
+	var err error
+	switch m[1] {
+	case "go":
+		e.Backend, err = gobackend.New("")
+		return e, err
+	case "xla:cpu":
+		e.Lowering = Shifts
+	case "xla:cuda":
+		e.Lowering = Native
+	}
+	if m[2] != "" {
+		if e.Devices, err = strconv.Atoi(m[2]); err != nil {
+			return nil, fmt.Errorf("backend %q: %w", name, err)
+		}
+	}
+	if e.Backend, err = openXLA(m[1], e.Devices); err != nil {
+		return nil, fmt.Errorf("backend %q: %w", name, err)
+	}
+	if n := int(e.Backend.NumDevices()); n < e.Devices {
+		e.Backend.Finalize()
+		return nil, fmt.Errorf("backend %q: this machine has %d of these devices", name, n)
+	}
+	return e, nil
+}
+
+// Close frees what the backend holds.
+func (e *Engine) Close() { e.Backend.Finalize() }
 
 // Try runs a function that builds or runs graphs and turns GoMLX's panics into errors. Panics of the Go runtime, which
 // are bugs, pass through.
@@ -53,4 +95,4 @@ type runtimeError interface {
 	RuntimeError()
 }
 
-var errNoXLA = errors.New("this xbm-train was built without XLA: build it with -tags xla")
+var errNoXLA = errors.New("this xbm-train was built without XLA: run scripts/setup.sh xla and make again, or take backend go")

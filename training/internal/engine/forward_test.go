@@ -16,14 +16,14 @@ import (
 // run computes the network's output for x, a batch of inputs one after another.
 func run(t *testing.T, net *nn.Network, w nn.Weights, lowering Lowering, x []float32) []float32 {
 	t.Helper()
-	backend, _, err := Open("go")
+	e, err := Open("go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := len(x) / net.Input.Size()
 	var out []float32
 	err = Try(func() {
-		y := graph.MustExecOnce(backend, func(in *graph.Node) *graph.Node {
+		y := graph.MustExecOnce(e.Backend, func(in *graph.Node) *graph.Node {
 			f := Forward{Lowering: lowering, Param: func(name string) *graph.Node {
 				return graph.Const(in.Graph(), tensors.FromFlatDataAndDimensions(w[name].Data, w[name].Shape...))
 			}}
@@ -113,7 +113,7 @@ func TestConvolutionsEqualTheirDefinition(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := append(naive(&net.Layers[0], w, c.in, shape, x[:c.in.Size()]), naive(&net.Layers[0], w, c.in, shape, x[c.in.Size():])...)
-		for _, lowering := range []Lowering{Products, Native} {
+		for _, lowering := range []Lowering{Products, Shifts, Native} {
 			got := run(t, net, w, lowering, x)
 			if len(got) != len(want) {
 				t.Fatalf("%s, lowering %d: %d values, want %d", c.name, lowering, len(got), len(want))

@@ -4,18 +4,47 @@ package engine
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/gomlx/compute"
-	"github.com/gomlx/go-xla/compute/xla" // registers the backend
+	"github.com/gomlx/go-xla/compute/xla"
+	"github.com/gomlx/go-xla/pjrt"
 )
 
 // openXLA opens a backend whose PJRT plugin is installed. go-xla would fetch a missing one by itself, of whatever
 // content; a trainer does not run what nobody has checked.
-func openXLA(name string) (compute.Backend, error) {
+func openXLA(platform string, devices int) (compute.Backend, error) {
 	xla.EnableAutoInstall(false)
-	b, err := compute.NewWithConfig(name)
+	name := strings.TrimPrefix(platform, "xla:")
+	options := pjrt.NamedValuesMap{}
+	if name == "cpu" {
+		options["cpu_device_count"] = int64(devices) // a CPU counts as many devices as it is told to
+	}
+	b, err := xla.NewWithOptions(name, options)
 	if err != nil {
+		if !pluginThere(name) {
+			return nil, fmt.Errorf("its PJRT plugin pjrt_c_api_%s_plugin.so is in no folder of PJRT_PLUGIN_LIBRARY_PATH: run %s, or take backend go",
+				name, setup(name))
+		}
 		return nil, fmt.Errorf("%w; or take backend go", err)
 	}
 	return b, nil
+}
+
+func pluginThere(name string) bool {
+	for _, folder := range filepath.SplitList(os.Getenv("PJRT_PLUGIN_LIBRARY_PATH")) {
+		if _, err := os.Stat(filepath.Join(folder, "pjrt_c_api_"+name+"_plugin.so")); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func setup(name string) string {
+	if name == "cpu" {
+		return "scripts/setup.sh xla"
+	}
+	return "scripts/setup.sh xla " + name
 }

@@ -4,4 +4,4 @@ package engine
 
 import "github.com/gomlx/compute"
 
-func openXLA(string) (compute.Backend, error) { return nil, errNoXLA }
+func openXLA(string, int) (compute.Backend, error) { return nil, errNoXLA }

@@ -120,7 +120,7 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 		}
 	}()
 	f = &fitting{cfg: &d.Config, folder: run, progress: progress, log: log, started: time.Now()}
-	backend, lowering, err := engine.Open(f.cfg.Backend)
+	backend, err := engine.Open(f.cfg.Backend)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 		return nil, err
 	}
 	f.at.Inputs = fingerprint(f.labels, frames, f.parts, taught)
-	f.learner, err = newLearner(backend, lowering, f.parts.tail, f.parts.weights, f.lessons, f.cfg)
+	f.learner, err = newLearner(backend, f.parts.tail, f.parts.weights, f.lessons, f.cfg)
 	return f, err
 }
 

@@ -5,7 +5,6 @@ import (
 	"math"
 	"path"
 
-	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
@@ -36,12 +35,12 @@ type learner struct {
 	loss     xbm.Contrastive
 	lessons  *lessons // nil without a teacher
 	store    *model.Store
-	exec     *model.Exec
+	exec     *engine.Exec
 	optim    *optim.Optimizer
 	params   []optim.Param
 }
 
-func newLearner(backend compute.Backend, lowering engine.Lowering, net *nn.Network, w nn.Weights, taught *lessons, cfg *Config) (*learner, error) {
+func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, taught *lessons, cfg *Config) (*learner, error) {
 	dim, err := net.Output()
 	if err != nil {
 		return nil, err
@@ -52,7 +51,7 @@ func newLearner(backend compute.Backend, lowering engine.Lowering, net *nn.Netwo
 	}
 	store := model.NewStore()
 	l := &learner{
-		net: net, lowering: lowering, cfg: cfg, store: store, loss: cfg.Loss.contrastive(), lessons: taught,
+		net: net, lowering: e.Lowering, cfg: cfg, store: store, loss: cfg.Loss.contrastive(), lessons: taught,
 		optim: optim.New(cfg.Optimizer.optim(), store),
 	}
 	err = engine.Try(func() {
@@ -79,7 +78,13 @@ func newLearner(backend compute.Backend, lowering engine.Lowering, net *nn.Netwo
 			}
 		}
 		l.store.VariableWithValue(stepVariable, int32(0)).SetTrainable(false)
-		l.exec = model.MustNewExec(backend, l.store, l.build)
+		spread := []bool{true, true, false} // x, labels, rate
+		if taught != nil {
+			spread = append(spread, true)
+		}
+		if l.exec, err = e.NewExec(l.store, l.build, spread...); err != nil {
+			panic(err)
+		}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set up the training graph: %w", err)
@@ -106,7 +111,7 @@ func (l *learner) param(p nn.Parameter, v *model.Variable) (optim.Param, bool) {
 
 // build appends one training step to the graph: forward, losses, gradients, update. Its inputs are x [B, H, W, C],
 // labels [B] int32, the learning rate, and, with a teacher, its answers [B, T]. It returns the loss.
-func (l *learner) build(_ *model.Scope, in []*graph.Node) *graph.Node {
+func (l *learner) build(_ *model.Scope, in []*graph.Node) []*graph.Node {
 	x, labels, rate := in[0], in[1], in[2]
 	g := x.Graph()
 	counter := l.store.GetVariable(stepVariable)
@@ -133,7 +138,7 @@ func (l *learner) build(_ *model.Scope, in []*graph.Node) *graph.Node {
 	}
 	l.optim.Update(loss, rate, step, l.params)
 	l.optim.Average(l.averaged(), step)
-	return loss
+	return []*graph.Node{loss}
 }
 
 // forward runs the network and lets its batch norms observe the batch.
@@ -186,11 +191,17 @@ func (l *learner) memoryLoss(embeddings, labels, step *graph.Node) *graph.Node {
 func (l *learner) step(x []float32, labels []int32, taught []float32, rate float64) (loss float64, err error) {
 	in := l.net.Input
 	err = engine.Try(func() {
-		args := []any{tensors.FromFlatDataAndDimensions(x, len(labels), in.H, in.W, in.C), labels, float32(rate)}
+		args := []*tensors.Tensor{
+			tensors.FromFlatDataAndDimensions(x, len(labels), in.H, in.W, in.C),
+			tensors.FromFlatDataAndDimensions(labels, len(labels)), tensors.FromScalar(float32(rate)),
+		}
 		if l.lessons != nil {
 			args = append(args, tensors.FromFlatDataAndDimensions(taught, len(labels), l.lessons.dim))
 		}
-		out := l.exec.MustCall(args...)
+		out, err := l.exec.Call(args...)
+		if err != nil {
+			panic(err)
+		}
 		loss = float64(tensors.ToScalar[float32](out[0]))
 		out[0].MustFinalizeAll()
 	})

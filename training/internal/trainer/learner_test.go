@@ -59,11 +59,11 @@ func tail(tb testing.TB, freeze string) *nn.Network {
 
 func openLearner(tb testing.TB, net *nn.Network, w nn.Weights, cfg *Config) *learner {
 	tb.Helper()
-	backend, lowering, err := engine.Open(cfg.Backend)
+	e, err := engine.Open(cfg.Backend)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	l, err := newLearner(backend, lowering, net, w, nil, cfg)
+	l, err := newLearner(e, net, w, nil, cfg)
 	if err != nil {
 		tb.Fatal(err)
 	}

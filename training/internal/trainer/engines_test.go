@@ -1,0 +1,86 @@
+package trainer
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"xbmedge/internal/nn"
+	"xbmedge/training/internal/engine"
+)
+
+// TestEnginesAgree trains the same steps on every engine that is there: one graph, written in three ways, on one or two
+// devices. With memory, since it must see what every device makes.
+func TestEnginesAgree(t *testing.T) {
+	net := &nn.Network{Name: "small", Input: nn.Shape{H: 16, W: 16, C: 3}, Layers: []nn.Layer{
+		{Name: "stem", Kind: nn.Conv, Inputs: []int{nn.Input}, Channels: 8, Kernel: 3, Stride: 2, Activation: nn.ReLU6, BatchNorm: true},
+		{Name: "depthwise", Kind: nn.Depthwise, Inputs: []int{0}, Channels: 8, Kernel: 3, Stride: 1, Activation: nn.ReLU6, BatchNorm: true},
+		{Name: "project", Kind: nn.Conv, Inputs: []int{1}, Channels: 8, Kernel: 1, Stride: 1, BatchNorm: true},
+		{Name: "add", Kind: nn.Add, Inputs: []int{0, 2}, Channels: 8},
+		{Name: "down", Kind: nn.Depthwise, Inputs: []int{3}, Channels: 8, Kernel: 3, Stride: 2, BatchNorm: true},
+		{Name: "pool", Kind: nn.GlobalAvg, Inputs: []int{4}, Channels: 8},
+	}}
+	net = net.WithEmbedding(16)
+	rng := rand.New(rand.NewPCG(5, 6))
+	w, err := net.Init(rng)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const batch, steps = 8, 4
+	x := make([]float32, batch*net.Input.Size())
+	for i := range x {
+		x[i] = 2*rng.Float32() - 1
+	}
+	labels := []int32{0, 0, 1, 1, 2, 2, 3, 3}
+	train := func(t *testing.T, name string) ([]float64, nn.Weights) {
+		t.Helper()
+		cfg := DefaultConfig()
+		cfg.Optimizer.Name = "sgd" // Adam makes a whole step of what is noise around zero
+		cfg.Backend, cfg.XBM = name, MemoryConfig{Size: 20, StartIter: 1, Weight: 1}
+		e, err := engine.Open(name)
+		if err != nil {
+			t.Skip(err)
+		}
+		defer e.Close()
+		l, err := newLearner(e, net, w, nil, &cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		losses := make([]float64, steps)
+		for i := range losses {
+			if losses[i], err = l.step(x, labels, nil, 0.02); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := l.filled(); got != 20 {
+			t.Errorf("the memory holds %d, want 20", got)
+		}
+		after, err := l.weights()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return losses, after
+	}
+	want, weights := train(t, "go")
+	if want[steps-1] >= want[1] {
+		t.Errorf("nothing was learned: losses %v", want)
+	}
+	for _, name := range []string{"xla:cpu", "xla:cpu×2"} {
+		t.Run(name, func(t *testing.T) {
+			got, after := train(t, name)
+			for i := range got {
+				if math.Abs(got[i]-want[i]) > 1e-4 {
+					t.Errorf("losses %v, go has %v", got, want)
+					break
+				}
+			}
+			name, worst := "embedding.weight", 0.0
+			for i, v := range after[name].Data {
+				worst = max(worst, math.Abs(float64(v-weights[name].Data[i])))
+			}
+			if worst > 1e-4 {
+				t.Errorf("%s is off by %g", name, worst)
+			}
+		})
+	}
+}
