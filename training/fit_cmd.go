@@ -37,7 +37,7 @@ xbm-train fit --resume runs/1`,
 			f.StringVar(&o.out, "out", "", "`FOLDER` of the new run")
 			f.StringVar(&o.config, "config", "", "YAML `FILE`; see configs/train.yaml")
 			f.StringVar(&o.weights, "weights", "", "`FILE` with pretrained weights of the backbone; short for --set network.weights=FILE")
-			f.StringVar(&o.resume, "resume", "", "`FOLDER` of a run to go on with; no other flag is needed")
+			f.StringVar(&o.resume, "resume", "", "`FOLDER` of a run to go on with; of the other flags only --set may be given")
 			f.StringVar(&o.json, "json", "", "also write the result to this `FILE`")
 			f.Var(&o.set, "set", "`KEY=VALUE`: set a key of the configuration, such as a.b; may be given several times")
 			return o.fit
@@ -51,14 +51,18 @@ func (f *fitFlags) fit(ctx context.Context, _ []string, stdout, stderr io.Writer
 	var result *trainer.Result
 	var err error
 	switch {
-	case f.resume != "" && (f.data != "" || f.out != "" || f.config != "" || f.weights != "" || len(f.set) > 0):
+	case f.resume != "" && (f.data != "" || f.out != "" || f.config != "" || f.weights != ""):
 		return cli.Usagef("--resume goes on with the run's own data and configuration; leave the other flags away")
 	case f.resume != "":
-		result, err = trainer.Resume(ctx, f.resume, progress, log)
+		var change func(*trainer.Config) error
+		if len(f.set) > 0 {
+			change = func(c *trainer.Config) error { return conf.Load("", c, "", f.set...) }
+		}
+		result, err = trainer.Resume(ctx, f.resume, cli.Version(), change, progress, log)
 	case f.data == "" || f.out == "":
 		return cli.Usagef("fit needs --data and --out, or --resume")
 	default:
-		d := trainer.Description{Config: trainer.DefaultConfig()}
+		d := trainer.Description{Config: trainer.DefaultConfig(), Version: cli.Version()}
 		if d.Data, err = filepath.Abs(f.data); err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@ func TestFlagsArrive(t *testing.T) {
 	}{
 		{"fit", "fit needs --data and --out, or --resume", true},
 		{"fit --resume r --data d", "leave the other flags away", true},
-		{"fit --resume r --set a=b", "leave the other flags away", true},
+		{"fit --resume " + none + " --set a=b", none, false},
 		{"fit --resume " + none, none, false},
 		{"fit --data d --out o --config " + none, none, false},
 		{"fit --data d --out o --set nothing.such=1", "nothing.such", false},

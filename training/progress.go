@@ -46,19 +46,24 @@ func (p *progress) Prepare(what string, share float64) {
 	}
 }
 
-func (p *progress) Step(step, steps int, loss float64) {
+func (p *progress) Step(s *trainer.StepReport) {
 	if p.started.IsZero() {
-		p.started, p.firstStep = time.Now(), step
+		p.started, p.firstStep = time.Now(), s.Step
 	}
 	if !p.terminal {
 		return
 	}
 	left := "?"
-	if done := step - p.firstStep; done > 0 {
+	if done := s.Step - p.firstStep; done > 0 {
 		each := time.Since(p.started) / time.Duration(done)
-		left = (each * time.Duration(steps-step)).Round(time.Second).String()
+		left = (each * time.Duration(s.Steps-s.Step)).Round(time.Second).String()
 	}
-	p.bar(float64(step)/float64(steps), fmt.Sprintf("step %d/%d  loss %.4f  %s left", step, steps, loss, left))
+	memory := ""
+	if s.MemorySize > 0 {
+		memory = fmt.Sprintf("  memory %.0f %%", 100*float64(s.Memory)/float64(s.MemorySize))
+	}
+	p.bar(float64(s.Step)/float64(s.Steps), fmt.Sprintf("step %d/%d  loss %.4f%s  %.0f images/s  %s left",
+		s.Step, s.Steps, s.Loss, memory, s.ImagesPerSec, left))
 }
 
 func (p *progress) Evaluated(m *trainer.Metrics) {

@@ -27,12 +27,12 @@ type Config struct {
 
 // NetworkConfig chooses the backbone and what of it is trained.
 type NetworkConfig struct {
-	Name      string  `yaml:"name" json:"name"`           // smallcnn or mobilenetv2
-	Width     float64 `yaml:"width" json:"width"`         // mobilenetv2: channel multiplier
-	Channels  []int   `yaml:"channels" json:"channels"`   // smallcnn: one 3×3 convolution each
-	Size      int     `yaml:"size" json:"size"`           // input height and width, pixels
-	Embedding int     `yaml:"embedding" json:"embedding"` // values in an embedding; 0: the backbone's pooled features are it
-	Weights   string  `yaml:"weights" json:"weights"`     // safetensors file of the backbone; empty: from scratch
+	Name      string  `yaml:"name" json:"name"`             // smallcnn or mobilenetv2
+	Width     float64 `yaml:"width" json:"width"`           // mobilenetv2: channel multiplier
+	Channels  []int   `yaml:"channels" json:"channels"`     // smallcnn: one 3×3 convolution each
+	Size      int     `yaml:"size" json:"size"`             // input height and width, pixels
+	Embedding int     `yaml:"embedding" json:"embedding"`   // values in an embedding; 0: the backbone's pooled features are it
+	Weights   string  `yaml:"weights" json:"weights"`       // safetensors file of the backbone; empty: from scratch
 	BatchNorm string  `yaml:"batch_norm" json:"batch_norm"` // of the backbone: trained, frozen (its statistics stay) or folded (none)
 	// Freeze names the last layer of the frozen trunk, for example pool (only the head learns) or features.15.add.
 	// Empty: everything is trained.
@@ -78,25 +78,26 @@ type MemoryConfig struct {
 // ScheduleConfig says how long a run takes.
 type ScheduleConfig struct {
 	Steps      int `yaml:"steps" json:"steps"`
-	Evaluate   int `yaml:"evaluate" json:"evaluate"`     // steps between two evaluations
-	Checkpoint int `yaml:"checkpoint" json:"checkpoint"` // steps between two checkpoints
+	Evaluate   int `yaml:"evaluate" json:"evaluate"`       // steps between two evaluations
+	Checkpoint int `yaml:"checkpoint" json:"checkpoint"`   // steps between two checkpoints
+	KeepEpochs int `yaml:"keep_epochs" json:"keep_epochs"` // epochs between two checkpoints that are kept for good; 0: none
 }
 
 // DefaultConfig trains a small network from scratch in about a minute on two cores.
 func DefaultConfig() Config {
 	return Config{
 		Seed: 1, Backend: "go",
-		Network:   NetworkConfig{Name: "smallcnn", Width: 1, Channels: []int{32, 64, 128, 256}, Size: 64, Embedding: 128, BatchNorm: bnTrained},
-		Data:      DataConfig{Validation: 0.1, MinScale: 0.5, Jitter: 0.3, Rotation: 10},
-		Sampler:   SamplerConfig{Classes: 16, Photos: 4},
-		Loss:      LossConfig{PositiveMargin: 1, NegativeMargin: 0.3, Weight: 1, Reduction: string(xbm.NonZero)},
-		XBM:       MemoryConfig{Size: 1024, StartIter: 50, Weight: 1},
-		Teacher:   TeacherConfig{Network: "mobilenetv2", Width: 1, Size: 224, Match: matchFeatures, Weight: 1},
+		Network: NetworkConfig{Name: "smallcnn", Width: 1, Channels: []int{32, 64, 128, 256}, Size: 64, Embedding: 128, BatchNorm: bnTrained},
+		Data:    DataConfig{Validation: 0.1, MinScale: 0.5, Jitter: 0.3, Rotation: 10},
+		Sampler: SamplerConfig{Classes: 16, Photos: 4},
+		Loss:    LossConfig{PositiveMargin: 1, NegativeMargin: 0.3, Weight: 1, Reduction: string(xbm.NonZero)},
+		XBM:     MemoryConfig{Size: 1024, StartIter: 50, Weight: 1},
+		Teacher: TeacherConfig{Network: "mobilenetv2", Width: 1, Size: 224, Match: matchFeatures, Weight: 1},
 		Optimizer: OptimizerConfig{
 			Name: string(optim.Adam), LearningRate: 2e-3, Rates: RatesConfig{Trunk: 1, Tail: 1, Head: 1}, Momentum: 0.9,
 			Warmup: 50, Decay: decayCosine, DecaySteps: []int{}, DecayFactor: 0.1,
 		},
-		Schedule:  ScheduleConfig{Steps: 600, Evaluate: 100, Checkpoint: 100},
+		Schedule: ScheduleConfig{Steps: 600, Evaluate: 100, Checkpoint: 100},
 	}
 }
 
@@ -140,6 +141,7 @@ func (c *Config) Validate() error {
 	check(c.Loss.Weight > 0 || c.Teacher.on(), "loss.weight is 0 and there is no teacher: nothing would be learned")
 	check(c.Schedule.Steps > 0 && c.Schedule.Steps < exactInt, "schedule.steps is %d: must be above 0", c.Schedule.Steps)
 	check(c.Schedule.Evaluate > 0, "schedule.evaluate is %d: must be above 0", c.Schedule.Evaluate)
+	check(c.Schedule.KeepEpochs >= 0, "schedule.keep_epochs is %d: must not be negative", c.Schedule.KeepEpochs)
 	check(c.Schedule.Checkpoint > 0, "schedule.checkpoint is %d: must be above 0", c.Schedule.Checkpoint)
 	return errors.Join(faults...)
 }

@@ -48,9 +48,11 @@ func TestEnginesAgree(t *testing.T) {
 		}
 		losses := make([]float64, steps)
 		for i := range losses {
-			if losses[i], err = l.step(x, labels, nil, 0.02); err != nil {
+			o, err := l.step(x, labels, nil, 0.02)
+			if err != nil {
 				t.Fatal(err)
 			}
+			losses[i] = o.loss
 		}
 		if got := l.filled(); got != 20 {
 			t.Errorf("the memory holds %d, want 20", got)

@@ -2,16 +2,19 @@ package trainer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"time"
 
+	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/retrieval"
 	"xbmedge/internal/vision"
 	"xbmedge/training/internal/dataset"
@@ -21,8 +24,16 @@ import (
 // Progress is told how a run comes along. Its methods are called from one goroutine at a time.
 type Progress interface {
 	Prepare(what string, share float64) // a frozen trunk or a teacher is being run, share of it done
-	Step(step, steps int, loss float64) // one step done
+	Step(s *StepReport)                 // one step done
 	Evaluated(m *Metrics)               // one evaluation done
+}
+
+// StepReport is where a run stands after a step.
+type StepReport struct {
+	Step, Steps        int
+	Loss               float64
+	ImagesPerSec       float64 // since the last evaluation
+	Memory, MemorySize int     // entries filled, of how many
 }
 
 // Result is what a finished run reached.
@@ -35,13 +46,15 @@ type Result struct {
 }
 
 // Start begins a new run in the folder run.
-func Start(ctx context.Context, d Description, run string, progress Progress, log *slog.Logger) (*Result, error) {
+func Start(ctx context.Context, d Description, run string, progress Progress, log *slog.Logger) (result *Result, err error) {
 	if err := d.Config.Validate(); err != nil {
 		return nil, err
 	}
 	if err := folder(run).free(); err != nil {
 		return nil, err
 	}
+	kept, log := newRunLog(log)
+	defer func() { err = errors.Join(err, kept.close()) }()
 	f, err := prepare(ctx, &d, folder(run), progress, log)
 	if err != nil {
 		return nil, err
@@ -49,19 +62,24 @@ func Start(ctx context.Context, d Description, run string, progress Progress, lo
 	if err := f.folder.create(&d); err != nil {
 		return nil, err
 	}
-	return f.train(ctx)
+	return f.begin(ctx, &d, kept)
 }
 
 // Resume goes on with the run in that folder from its latest checkpoint, with the configuration it was started with.
-// On the go backend it ends with the same weights as a run that was never stopped.
-func Resume(ctx context.Context, run string, progress Progress, log *slog.Logger) (*Result, error) {
+// On the go backend it ends with the same weights as a run that was never stopped. Change may alter the configuration,
+// for which the run's files are written anew; nil leaves it.
+func Resume(ctx context.Context, run, version string, change func(*Config) error, progress Progress, log *slog.Logger) (result *Result, err error) {
 	d, err := ReadDescription(run)
 	if err != nil {
 		return nil, err
 	}
+	d.Version = version
 	c, err := folder(run).load(latestFile)
 	if err != nil {
 		return nil, err
+	}
+	if err := d.change(change); err != nil {
+		return nil, fmt.Errorf("resume %s: %w", run, err)
 	}
 	if err := d.Config.Validate(); err != nil {
 		return nil, fmt.Errorf("resume %s: %s: %w", run, configFile, err)
@@ -69,25 +87,65 @@ func Resume(ctx context.Context, run string, progress Progress, log *slog.Logger
 	if c.Step > d.Config.Schedule.Steps {
 		return nil, fmt.Errorf("resume %s: its checkpoint is at step %d, after schedule.steps %d in its %s", run, c.Step, d.Config.Schedule.Steps, configFile)
 	}
+	kept, log := newRunLog(log)
+	defer func() { err = errors.Join(err, kept.close()) }()
 	f, err := prepare(ctx, d, folder(run), progress, log)
 	if err != nil {
 		return nil, err
 	}
+	if err := f.goBackTo(c, d.Data); err != nil {
+		return nil, fmt.Errorf("resume %s: %w", run, err)
+	}
+	if change != nil {
+		if err := atomicfile.WriteJSON(f.folder.path(configFile), 0o644, d); err != nil {
+			return nil, err
+		}
+	}
+	log.Info("going on", "step", f.at.Step)
+	return f.begin(ctx, d, kept)
+}
+
+// change alters the configuration of a run that has begun, as far as that leaves its state of use.
+func (d *Description) change(change func(*Config) error) error {
+	if change == nil {
+		return nil
+	}
+	before := d.Config
+	if err := change(&d.Config); err != nil {
+		return err
+	}
+	free := d.Config // what may be changed is set back, for the comparison
+	free.Optimizer, free.Schedule, free.Workers, free.Backend, free.Loss = before.Optimizer, before.Schedule, before.Workers, before.Backend, before.Loss
+	if !reflect.DeepEqual(free, before) {
+		return errors.New("only optimizer, schedule, loss, backend and workers may be changed in a run that has begun; start anew for the rest")
+	}
+	return nil
+}
+
+// goBackTo takes the state of a checkpoint.
+func (f *fitting) goBackTo(c *checkpoint, data string) error {
 	if c.Inputs != f.at.Inputs {
-		return nil, fmt.Errorf("resume %s: the photos in %s, or the weights it started from, are no longer those it began with: "+
-			"put them back, or start anew with another --out", run, d.Data)
+		return fmt.Errorf("the photos in %s, or the weights it started from, are no longer those it began with: "+
+			"put them back, or start anew with another --out", data)
 	}
 	if err := f.sampler.Restore(c.sampler); err != nil {
-		return nil, fmt.Errorf("resume %s: %w", run, err)
+		return err
 	}
 	if err := f.learner.restore(c.state); err != nil {
-		return nil, fmt.Errorf("resume %s: %w", run, err)
-	}
-	if err := f.folder.rewind(c.Evaluated); err != nil {
-		return nil, err
+		return err
 	}
 	f.at = c.position
-	log.Info("going on", "step", f.at.Step)
+	return errors.Join(f.folder.sweep(), f.folder.rewind(c.Evaluated))
+}
+
+// begin writes down what is used and trains.
+func (f *fitting) begin(ctx context.Context, d *Description, kept *runLog) (*Result, error) {
+	if err := f.folder.writeEnvironment(f.environment(d.Version)); err != nil {
+		return nil, err
+	}
+	if err := kept.open(f.folder); err != nil {
+		return nil, err
+	}
 	return f.train(ctx)
 }
 

@@ -80,8 +80,8 @@ type silent struct {
 }
 
 func (s *silent) Prepare(string, float64) {}
-func (s *silent) Step(step, _ int, _ float64) {
-	if step == s.at {
+func (s *silent) Step(r *StepReport) {
+	if r.Step == s.at {
 		s.cancel()
 	}
 }
@@ -103,7 +103,7 @@ func TestResumedRunEndsWithTheSameWeights(t *testing.T) {
 	}
 	// What a kill after the last checkpoint would leave besides: a line too many, and half of one.
 	appendTo(t, filepath.Join(stopped, metricsFile), `{"step":99}`+"\n"+`{"st`)
-	if _, err := Resume(t.Context(), stopped, &silent{}, log); err != nil {
+	if _, err := Resume(t.Context(), stopped, "", nil, &silent{}, log); err != nil {
 		t.Fatal(err)
 	}
 	want, got := readState(t, whole), readState(t, stopped)

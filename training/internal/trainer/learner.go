@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"path"
@@ -136,9 +137,9 @@ func (l *learner) build(_ *model.Scope, in []*graph.Node) []*graph.Node {
 		}
 		loss = graph.Add(loss, graph.MulScalar(l.cfg.Teacher.match(output, taught, l.lessons.spread), l.cfg.Teacher.Weight))
 	}
-	l.optim.Update(loss, rate, step, l.params)
+	norm := l.optim.Update(loss, rate, step, l.params)
 	l.optim.Average(l.averaged(), step)
-	return []*graph.Node{loss}
+	return []*graph.Node{loss, norm, graph.ReduceAllMax(graph.Abs(output))}
 }
 
 // forward runs the network and lets its batch norms observe the batch.
@@ -186,11 +187,19 @@ func (l *learner) memoryLoss(embeddings, labels, step *graph.Node) *graph.Node {
 	return l.loss.Loss(embeddings, labels, after.Embeddings, after.Labels, after.Pairs(embeddings.Shape().Dimensions[0], slots))
 }
 
+// outcome is what one step came to.
+type outcome struct {
+	loss float64
+	norm float64 // of the gradient, over all weights, before clipping
+}
+
 // step trains on one batch: x holds the inputs one after another, labels a class for each, taught the teacher's answers
-// one after another, or nil. It returns the loss.
-func (l *learner) step(x []float32, labels []int32, taught []float32, rate float64) (loss float64, err error) {
+// one after another, or nil. A loss or gradient that is no number is an error that wraps errDiverged.
+func (l *learner) step(x []float32, labels []int32, taught []float32, rate float64) (outcome, error) {
 	in := l.net.Input
-	err = engine.Try(func() {
+	var o outcome
+	var largest float64 // value of the network's output
+	err := engine.Try(func() {
 		args := []*tensors.Tensor{
 			tensors.FromFlatDataAndDimensions(x, len(labels), in.H, in.W, in.C),
 			tensors.FromFlatDataAndDimensions(labels, len(labels)), tensors.FromScalar(float32(rate)),
@@ -202,16 +211,40 @@ func (l *learner) step(x []float32, labels []int32, taught []float32, rate float
 		if err != nil {
 			panic(err)
 		}
-		loss = float64(tensors.ToScalar[float32](out[0]))
-		out[0].MustFinalizeAll()
+		for i, into := range []*float64{&o.loss, &o.norm, &largest} {
+			*into = float64(tensors.ToScalar[float32](out[i]))
+			out[i].MustFinalizeAll()
+		}
 	})
 	if err != nil {
-		return 0, fmt.Errorf("training step: %w", err)
+		return o, fmt.Errorf("training step: %w", err)
 	}
-	if math.IsNaN(loss) || math.IsInf(loss, 0) {
-		return loss, fmt.Errorf("the loss is %g: lower optimizer.learning_rate", loss)
+	switch {
+	case !finite(largest):
+		return o, fmt.Errorf("%w: the network's output is no number any more", errDiverged)
+	case !finite(o.loss):
+		return o, fmt.Errorf("%w: the loss is %g, of outputs up to %g", errDiverged, o.loss, largest)
+	case !finite(o.norm):
+		return o, fmt.Errorf("%w: the gradient of %s is no number, at a loss of %g", errDiverged, l.broken(), o.loss)
 	}
-	return loss, nil
+	return o, nil
+}
+
+// errDiverged is wrapped by the error of a step whose loss or gradient is no number.
+var errDiverged = errors.New("training has diverged")
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+// broken names the first weight that is no number any more.
+func (l *learner) broken() string {
+	for _, p := range l.params {
+		for _, v := range tensors.MustCopyFlatData[float32](p.Variable.MustValue()) {
+			if !finite(float64(v)) {
+				return p.Variable.Name()
+			}
+		}
+	}
+	return "some weight"
 }
 
 // filled returns how many entries the memory holds.
@@ -237,4 +270,3 @@ func (l *learner) weights() (nn.Weights, error) {
 	})
 	return w, err
 }
-

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -50,15 +51,24 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 		if f.lessons != nil {
 			f.lessons.fill(uint64(f.at.Step), indices, taught)
 		}
-		loss, err := f.learner.step(x, labels, taught, f.cfg.Optimizer.rate(f.at.Step, s.Steps))
+		rate := f.cfg.Optimizer.rate(f.at.Step, s.Steps)
+		o, err := f.learner.step(x, labels, taught, rate)
 		if err != nil {
-			return nil, err
+			return nil, f.diverged(err, rate)
 		}
 		f.at.Step++
-		f.at.Losses += loss
+		f.at.Losses += o.loss
+		f.at.Norms += o.norm
 		f.meter.images += batch
 		f.unsaved = true
-		f.progress.Step(f.at.Step, s.Steps, loss)
+		f.progress.Step(&StepReport{
+			Step: f.at.Step, Steps: s.Steps, Loss: o.loss, ImagesPerSec: f.meter.speed(), Memory: f.learner.filled(), MemorySize: f.cfg.XBM.Size,
+		})
+		if every := s.KeepEpochs * f.stepsPerEpoch(); every > 0 && f.at.Step%every == 0 {
+			if err := f.save(fmt.Sprintf(keptFile, f.at.Step)); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return &Result{Steps: f.at.Step, Best: *f.at.Best, Photos: len(f.labels), Skipped: f.skipped, Seconds: time.Since(f.started).Seconds()}, nil
 }
@@ -69,6 +79,24 @@ func (f *fitting) interrupt() error {
 		return err
 	}
 	return fmt.Errorf("%w at step %d of %d; go on with: xbm-train fit --resume %s", errInterrupted, f.at.Step, f.cfg.Schedule.Steps, f.folder)
+}
+
+// diverged says what can be done about a step that failed. The latest checkpoint, from before, stays as it is.
+func (f *fitting) diverged(err error, rate float64) error {
+	if !errors.Is(err, errDiverged) {
+		return err
+	}
+	kept := "no checkpoint was written yet"
+	if c, loadErr := f.folder.load(latestFile); loadErr == nil {
+		kept = fmt.Sprintf("the checkpoint of step %d is kept: go on from it with xbm-train fit --resume %s --set optimizer.learning_rate=%g",
+			c.Step, f.folder, f.cfg.Optimizer.LearningRate/10)
+	}
+	return fmt.Errorf("step %d, at a learning rate of %.3g: %w; %s, or set optimizer.clip_norm", f.at.Step+1, rate, err, kept)
+}
+
+// stepsPerEpoch is how many steps show about every photo once.
+func (f *fitting) stepsPerEpoch() int {
+	return max(1, (len(f.learned)+f.sampler.BatchSize()-1)/f.sampler.BatchSize())
 }
 
 // measure evaluates, records the result and keeps the weights if they are the best so far.
@@ -84,10 +112,12 @@ func (f *fitting) measure(ctx context.Context) (err error) {
 			f.at = before
 		}
 	}()
-	m.Loss, m.ImagesPerSec = f.at.Losses/float64(f.at.Step-f.at.Evaluated), speed
+	steps := float64(f.at.Step - f.at.Evaluated)
+	m.Loss, m.GradientNorm, m.ImagesPerSec = f.at.Losses/steps, f.at.Norms/steps, speed
+	m.Epoch = float64(f.at.Step) / float64(f.stepsPerEpoch())
 	m.LearningRate, m.Memory = f.cfg.Optimizer.rate(f.at.Step, f.cfg.Schedule.Steps), f.learner.filled()
 	m.Best = m.better(f.at.Best)
-	f.at.Evaluated, f.at.Losses, f.unsaved = f.at.Step, 0, true
+	f.at.Evaluated, f.at.Losses, f.at.Norms, f.unsaved = f.at.Step, 0, 0, true
 	if m.Best {
 		f.at.Best = m
 		if err := f.save(bestFile); err != nil {
@@ -109,6 +139,7 @@ func (f *fitting) measure(ctx context.Context) (err error) {
 		return err
 	}
 	f.progress.Evaluated(m)
+	f.log.Debug("evaluated", "step", m.Step, "loss", m.Loss, "recall_at_1", m.RecallAt1, "map", m.MAP, "best", m.Best)
 	f.meter.reset()
 	return nil
 }

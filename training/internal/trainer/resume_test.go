@@ -37,7 +37,7 @@ func TestInterruptedEvaluationIsMadeUpFor(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	for _, at := range []int{6, 12} {
 		run, data := stoppedRun(t, cfg, at) // smallConfig evaluates after 6 and 12 steps: right after the interruption
-		resumed, err := Resume(t.Context(), run, &silent{}, log)
+		resumed, err := Resume(t.Context(), run, "", nil, &silent{}, log)
 		if err != nil {
 			t.Fatalf("interrupted at %d: %v", at, err)
 		}
@@ -145,7 +145,7 @@ func TestResumeRefusesWhatDoesNotBelongTogether(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run, data := stoppedRun(t, smallConfig(), 7)
 			c.spoil(t, run, data)
-			_, err := Resume(t.Context(), run, &silent{}, slog.New(slog.DiscardHandler))
+			_, err := Resume(t.Context(), run, "", nil, &silent{}, slog.New(slog.DiscardHandler))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v does not say %q", err, c.want)
 			}

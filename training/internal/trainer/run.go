@@ -22,8 +22,9 @@ import (
 const (
 	configFile  = "config.json"
 	metricsFile = "metrics.jsonl"
-	latestFile  = "latest.safetensors" // everything needed to go on
-	bestFile    = "best.safetensors"   // the same, of the best evaluation
+	latestFile  = "latest.safetensors"    // everything needed to go on
+	bestFile    = "best.safetensors"      // the same, of the best evaluation
+	keptFile    = "step-%07d.safetensors" // the same, of every few epochs
 	checkpoints = "checkpoints"
 )
 
@@ -31,12 +32,16 @@ const (
 type Description struct {
 	Data   string `json:"data"` // folder of class folders
 	Config Config `json:"config"`
+
+	Version string `json:"-"` // of the program, for the environment
 }
 
 // Metrics is one line of metrics.jsonl.
 type Metrics struct {
 	Step         int     `json:"step"`
-	Loss         float64 `json:"loss"` // mean since the line before
+	Epoch        float64 `json:"epoch"`         // times that every photo has been seen, about
+	Loss         float64 `json:"loss"`          // mean since the line before
+	GradientNorm float64 `json:"gradient_norm"` // mean since the line before, before clipping
 	LearningRate float64 `json:"learning_rate"`
 	Memory       int     `json:"memory"` // entries filled
 	RecallAt1    float64 `json:"recall_at_1"`
@@ -135,6 +140,7 @@ type position struct {
 	Evaluated int      `json:"evaluated"` // step of the last evaluation
 	Best      *Metrics `json:"best"`      // nil before the first
 	Losses    float64  `json:"losses"`    // sum of those since the last evaluation
+	Norms     float64  `json:"norms"`     // sum of the gradients' norms since then
 	Inputs    string   `json:"inputs"`    // fingerprint of what is learned from
 }
 
@@ -183,6 +189,22 @@ func checksum(w nn.Weights) string {
 		sum.Write(buf)
 	}
 	return fmt.Sprintf("%08x", sum.Sum32())
+}
+
+// sweep removes what a killed run was about to write.
+func (f folder) sweep() error {
+	for _, pattern := range []string{f.path(".*.tmp-*"), f.checkpoint(".*.tmp-*")} {
+		left, err := filepath.Glob(pattern)
+		if err != nil {
+			return fmt.Errorf("sweep run: %w", err)
+		}
+		for _, name := range left {
+			if err := os.Remove(name); err != nil {
+				return fmt.Errorf("sweep run: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // record appends a line to metrics.jsonl.

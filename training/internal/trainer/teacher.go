@@ -25,7 +25,6 @@ type TeacherConfig struct {
 // on reports whether there is a teacher.
 func (c *TeacherConfig) on() bool { return c.Run != "" || c.Weights != "" }
 
-
 // What of a teacher a student matches.
 const (
 	matchFeatures   = "features"   // the embedding itself
@@ -152,4 +151,3 @@ func (c *TeacherConfig) match(student, teacher *graph.Node, spread float64) *gra
 	}
 	return graph.ReduceAllMean(graph.Square(graph.Sub(cosines(student), cosines(teacher))))
 }
-
