@@ -137,6 +137,7 @@ func (c *Config) Validate() error {
 	check(c.XBM.StartIter >= 0, "xbm.start_iter is %d: must not be negative", c.XBM.StartIter)
 	faults = append(faults, c.Optimizer.validate()...)
 	faults = append(faults, c.Teacher.validate()...)
+	check(!c.Teacher.on() || n.Views > 0, "network.views is 0: a teacher needs at least 1 view of each photo, and more are better")
 	check(c.Loss.Weight >= 0, "loss.weight is %g: must not be negative", c.Loss.Weight)
 	check(c.Loss.Weight > 0 || c.Teacher.on(), "loss.weight is 0 and there is no teacher: nothing would be learned")
 	check(c.Schedule.Steps > 0 && c.Schedule.Steps < exactInt, "schedule.steps is %d: must be above 0", c.Schedule.Steps)
