@@ -168,7 +168,12 @@ func TestContrastiveEqualsPlainLossAndItsGradient(t *testing.T) {
 	for i := range allow {
 		allow[i] = rng.IntN(5) > 0
 	}
-	for _, c := range []Contrastive{{1, 0.1, PerAnchor}, {1, 0.1, NonZero}, {0.9, 0, PerAnchor}, {0.9, -0.2, NonZero}} {
+	for _, c := range []Contrastive{
+		{Positive: 1, Negative: 0.1, Reduction: PerAnchor},
+		{Positive: 1, Negative: 0.1, Reduction: NonZero},
+		{Positive: 0.9, Negative: 0, Reduction: PerAnchor},
+		{Positive: 0.9, Negative: -0.2, Reduction: NonZero},
+	} {
 		exec := graph.MustNewExec(backend(t), func(in []*graph.Node) []*graph.Node {
 			loss := c.Loss(in[0], in[1], in[2], in[3], in[4])
 			return append([]*graph.Node{loss}, graph.Gradient(loss, in[0])...)
@@ -207,7 +212,7 @@ func TestNoGradientIntoTheMemory(t *testing.T) {
 	exec := graph.MustNewExec(backend(t), func(in []*graph.Node) []*graph.Node {
 		m := Memory{in[0], in[1], in[2], in[3]}
 		after, slots := m.Enqueue(in[4], in[5])
-		c := Contrastive{1, 0, PerAnchor}
+		c := Contrastive{Positive: 1, Reduction: PerAnchor}
 		through := c.Loss(in[4], in[5], after.Embeddings, after.Labels, after.Pairs(batch, slots))
 		constant := c.Loss(in[4], in[5], in[6], after.Labels, after.Pairs(batch, slots))
 		return append(graph.Gradient(through, in[4]), append(graph.Gradient(constant, in[4]), after.Embeddings)...)
