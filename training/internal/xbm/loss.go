@@ -41,8 +41,12 @@ func withGradientOf(value, other *node) *node {
 
 // split divides the pairs that are allowed into those of one class and those of two, [B, R] bool each.
 func split(labels, referenceLabels, allowed *node) (positive, negative *node) {
-	same := graph.Equal(graph.InsertAxes(labels, -1), graph.InsertAxes(referenceLabels, 0))
-	positive = graph.LogicalAnd(allowed, same)
+	// A scalar at a time: the go backend compares with it several times faster than it broadcasts.
+	rows := make([]*node, labels.Shape().Dimensions[0])
+	for i := range rows {
+		rows[i] = graph.InsertAxes(graph.Equal(referenceLabels, graph.Slice(labels, graph.AxisElem(i))), 0)
+	}
+	positive = graph.LogicalAnd(allowed, graph.Concatenate(rows, 0))
 	return positive, graph.LogicalXor(allowed, positive)
 }
 

@@ -26,7 +26,15 @@ type Memory struct {
 
 // Enqueue returns the memory after a batch of embeddings [B, D] and labels [B] int32 has taken the place of its B
 // oldest entries, and the slot [B] int32 each of them went to. B may be anything up to M.
+//
+// Where the memory's nodes are variables that are set to the result, and nothing else in the graph reads them, the
+// backend works in place: the cost is that of the batch, whatever the memory's size.
 func (m Memory) Enqueue(embeddings, labels *node) (after Memory, slots *node) {
+	return m.EnqueueIf(graph.Const(embeddings.Graph(), true), embeddings, labels)
+}
+
+// EnqueueIf is Enqueue where the scalar bool condition is true; where it is false the memory stays as it is, at no cost.
+func (m Memory) EnqueueIf(condition, embeddings, labels *node) (after Memory, slots *node) {
 	g := embeddings.Graph()
 	size, batch := m.size(), embeddings.Shape().Dimensions[0]
 	if batch > size {
@@ -35,16 +43,28 @@ func (m Memory) Enqueue(embeddings, labels *node) (after Memory, slots *node) {
 	limit := graph.Const(g, int32(size))
 	slots = graph.Mod(graph.Add(iota32(g, batch), m.Head), limit)
 	rows := graph.InsertAxes(slots, -1)
+	count := graph.MulScalar(graph.ConvertDType(condition, dtypes.Int32), batch)
 	after = Memory{
-		Embeddings: graph.ScatterUpdate(m.Embeddings, rows, graph.StopGradient(embeddings), false, true),
-		Labels:     graph.ScatterUpdate(m.Labels, rows, labels, false, true),
-		Head:       graph.Mod(graph.AddScalar(m.Head, batch), limit),
-		Filled:     graph.Min(graph.AddScalar(m.Filled, batch), limit),
+		Embeddings: overwrite(condition, m.Embeddings, rows, graph.StopGradient(embeddings)),
+		Labels:     overwrite(condition, m.Labels, rows, labels),
+		Head:       graph.Mod(graph.Add(m.Head, count), limit),
+		Filled:     graph.Min(graph.Add(m.Filled, count), limit),
 	}
 	return after, slots
 }
 
-// When returns m where the scalar bool is true and the older memory where it is not.
+// overwrite puts values [B, …] into the rows [B, 1] of x if the condition is true. Its two scatters run in place on a
+// buffer that nobody else reads, where ScatterUpdate passes over all of x four times and a Where once more.
+func overwrite(condition, x, rows, values *node) *node {
+	lowest := graph.BroadcastToShape(graph.Const(x.Graph(), x.DType().LowestValue()), values.Shape())
+	highest := graph.BroadcastToShape(graph.Const(x.Graph(), x.DType().HighestValue()), values.Shape())
+	whole := graph.BroadcastToShape(condition, shapes.Make(dtypes.Bool, values.Shape().Dimensions...))
+	cleared := graph.ScatterMin(x, rows, graph.Where(whole, lowest, highest), false, true)
+	return graph.ScatterMax(cleared, rows, graph.Where(whole, values, lowest), false, true)
+}
+
+// When returns m where the scalar bool is true and the older memory where it is not. It copies the whole memory:
+// EnqueueIf does not.
 func (m Memory) When(condition *node, older Memory) Memory {
 	choose := func(a, b *node) *node {
 		return graph.Where(graph.BroadcastToShape(condition, shapes.Make(dtypes.Bool, a.Shape().Dimensions...)), a, b)
@@ -61,15 +81,23 @@ func (m Memory) size() int { return m.Embeddings.Shape().Dimensions[0] }
 // than the member's own. Slots is what Enqueue returned for the batch, or nil if the batch is not in the memory.
 func (m Memory) Pairs(batch int, slots *node) *node {
 	g := m.Embeddings.Graph()
-	size := m.size()
-	index := iota32(g, size)
-	allowed := graph.BroadcastToDims(graph.InsertAxes(graph.LessThan(index, m.Filled), 0), batch, size)
-	if slots == nil {
-		return allowed
+	filled := graph.ConvertDType(graph.LessThan(iota32(g, m.size()), m.Filled), dtypes.Int8)
+	allowed := repeatRow(filled, batch)
+	if slots != nil {
+		own := graph.Stack([]*node{iota32(g, batch), slots}, -1)
+		none := graph.BroadcastToDims(graph.Scalar(g, dtypes.Int8, 0), batch)
+		allowed = graph.ScatterMin(allowed, own, none, true, true) // in place
 	}
-	own := graph.Equal(graph.BroadcastToDims(graph.InsertAxes(slots, -1), batch, size),
-		graph.BroadcastToDims(graph.InsertAxes(index, 0), batch, size))
-	return graph.LogicalAnd(allowed, graph.LogicalNot(own))
+	return graph.Equal(allowed, graph.Scalar(g, dtypes.Int8, 1))
+}
+
+// repeatRow returns n rows [n, …] that all are x. (The go backend copies rows some ten times faster than it broadcasts.)
+func repeatRow(x *node, n int) *node {
+	rows := make([]*node, n)
+	for i := range rows {
+		rows[i] = graph.InsertAxes(x, 0)
+	}
+	return graph.Concatenate(rows, 0)
 }
 
 // OtherMembers returns the pairs of a batch with itself: [B, B] bool, true off the diagonal.
