@@ -11,6 +11,7 @@
 package retrieval
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -61,55 +62,22 @@ func MeanAveragePrecisionLeaveOneOut(set Embeddings, labels []int) (float64, err
 }
 
 func recall(s search, ks []int) ([]float64, error) {
-	if len(ks) == 0 {
-		return nil, errors.New("recall@k: no k given")
+	if err := checkKs(ks); err != nil {
+		return nil, err
 	}
-	for _, k := range ks {
-		if k <= 0 {
-			return nil, fmt.Errorf("recall@k: k is %d, must be at least 1", k)
-		}
-	}
-	results, err := s.run()
+	e, err := s.evaluate(context.Background(), Options{Ks: ks})
 	if err != nil {
-		return nil, fmt.Errorf("recall@k: %w", err)
+		return nil, err
 	}
-	shares, n := make([]float64, len(ks)), 0
-	for _, r := range results {
-		if r.relevant == 0 {
-			continue
-		}
-		n++
-		for i, k := range ks {
-			if r.firstRank <= k {
-				shares[i]++
-			}
-		}
-	}
-	if n == 0 {
-		return nil, fmt.Errorf("recall@k: %w", ErrNoQuery)
-	}
-	for i := range shares {
-		shares[i] /= float64(n)
-	}
-	return shares, nil
+	return e.Recall, nil
 }
 
 func precision(s search) (float64, error) {
-	results, err := s.run()
+	e, err := s.evaluate(context.Background(), Options{})
 	if err != nil {
-		return 0, fmt.Errorf("mean average precision: %w", err)
+		return 0, err
 	}
-	sum, n := 0.0, 0
-	for _, r := range results {
-		if r.relevant > 0 {
-			sum += r.averagePrecision
-			n++
-		}
-	}
-	if n == 0 {
-		return 0, fmt.Errorf("mean average precision: %w", ErrNoQuery)
-	}
-	return sum / float64(n), nil
+	return e.MAP, nil
 }
 
 // check reports embeddings that cannot be compared. A NaN would make every comparison false and so pass unseen.
@@ -147,8 +115,8 @@ func Normalize(v []float32) {
 	if sum == 0 {
 		return
 	}
-	scale := float32(1 / math.Sqrt(sum))
-	for i := range v {
-		v[i] *= scale
+	scale := 1 / math.Sqrt(sum)
+	for i, x := range v {
+		v[i] = float32(float64(x) * scale)
 	}
 }

@@ -1,0 +1,51 @@
+package retrieval
+
+// The two inner loops of every measure, as any processor runs them. kernel_simd.go has them in vector instructions.
+
+const (
+	panelWidth = 16 // gallery vectors whose values of one dimension lie side by side
+	rowGroup   = 4  // queries whose values of one dimension lie side by side
+)
+
+// dotPlain fills dst[r*stride+l] with the dot product of row r (of rowGroup) and gallery vector l (of panelWidth). rows
+// is [Dim][rowGroup], panel is [Dim][panelWidth].
+func dotPlain(dst []float32, stride int, rows, panel []float32) {
+	var sums [rowGroup][panelWidth]float32
+	for len(rows) >= rowGroup && len(panel) >= panelWidth {
+		values := (*[panelWidth]float32)(panel)
+		for r, x := range rows[:rowGroup] {
+			for l, y := range values {
+				sums[r][l] += x * y
+			}
+		}
+		rows, panel = rows[rowGroup:], panel[panelWidth:]
+	}
+	for r := range sums {
+		copy(dst[r*stride:], sums[r][:])
+	}
+}
+
+// fewThresholds is how many countVector takes for less time than one search of each score among them.
+const fewThresholds = 96
+
+// countPlain sets counts[i] to the number of scores that are at least thresholds[i]. The thresholds descend.
+func countPlain(counts []int, scores, thresholds []float32) {
+	clear(counts)
+	for _, s := range scores {
+		// The first threshold that s reaches, found without a branch to mispredict.
+		first, n := 0, len(thresholds)
+		for n > 0 {
+			half := (n + 1) / 2
+			if thresholds[first+half-1] > s {
+				first += half
+			}
+			n -= half
+		}
+		if first < len(counts) {
+			counts[first]++
+		}
+	}
+	for i := 1; i < len(counts); i++ {
+		counts[i] += counts[i-1]
+	}
+}

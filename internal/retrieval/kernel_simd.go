@@ -1,0 +1,72 @@
+//go:build goexperiment.simd && amd64
+
+package retrieval
+
+import "simd/archsimd"
+
+// vectorUnit says whether this processor has what dotVector and countVector need.
+func vectorUnit() bool { return archsimd.X86.AVX2() && archsimd.X86.FMA() }
+
+// dotVector is dotPlain with AVX2 and fused multiply-adds. Every sum is taken in one lane, from the first dimension to
+// the last, so that it is the same wherever its vectors stand.
+func dotVector(dst []float32, stride int, rows, panel []float32) {
+	var c00, c01, c10, c11, c20, c21, c30, c31 archsimd.Float32x8
+	for len(rows) >= rowGroup && len(panel) >= panelWidth {
+		b0 := archsimd.LoadFloat32x8((*[8]float32)(panel))
+		b1 := archsimd.LoadFloat32x8((*[8]float32)(panel[8:]))
+		a := archsimd.BroadcastFloat32x8(rows[0])
+		c00, c01 = a.MulAdd(b0, c00), a.MulAdd(b1, c01)
+		a = archsimd.BroadcastFloat32x8(rows[1])
+		c10, c11 = a.MulAdd(b0, c10), a.MulAdd(b1, c11)
+		a = archsimd.BroadcastFloat32x8(rows[2])
+		c20, c21 = a.MulAdd(b0, c20), a.MulAdd(b1, c21)
+		a = archsimd.BroadcastFloat32x8(rows[3])
+		c30, c31 = a.MulAdd(b0, c30), a.MulAdd(b1, c31)
+		rows, panel = rows[rowGroup:], panel[panelWidth:]
+	}
+	c00.StoreSlice(dst)
+	c01.StoreSlice(dst[8:])
+	c10.StoreSlice(dst[stride:])
+	c11.StoreSlice(dst[stride+8:])
+	c20.StoreSlice(dst[2*stride:])
+	c21.StoreSlice(dst[2*stride+8:])
+	c30.StoreSlice(dst[3*stride:])
+	c31.StoreSlice(dst[3*stride+8:])
+}
+
+// countVector is countPlain with AVX2: it compares every score with every threshold, four thresholds at a time.
+func countVector(counts []int, scores, thresholds []float32) {
+	whole := len(scores) &^ 7
+	for i := 0; i < len(thresholds); i += 4 {
+		// The last group takes the last threshold over again where there are fewer than four.
+		at := func(j int) archsimd.Float32x8 {
+			return archsimd.BroadcastFloat32x8(thresholds[min(i+j, len(thresholds)-1)])
+		}
+		t0, t1, t2, t3 := at(0), at(1), at(2), at(3)
+		var n0, n1, n2, n3 archsimd.Int32x8
+		for s := scores[:whole]; len(s) >= 8; s = s[8:] {
+			v := archsimd.LoadFloat32x8((*[8]float32)(s))
+			// A lane that holds has all bits set, which is −1.
+			n0 = n0.Sub(v.GreaterEqual(t0).ToInt32x8())
+			n1 = n1.Sub(v.GreaterEqual(t1).ToInt32x8())
+			n2 = n2.Sub(v.GreaterEqual(t2).ToInt32x8())
+			n3 = n3.Sub(v.GreaterEqual(t3).ToInt32x8())
+		}
+		for j, n := range [...]archsimd.Int32x8{n0, n1, n2, n3} {
+			if i+j == len(thresholds) {
+				break
+			}
+			var lanes [8]int32
+			n.Store(&lanes)
+			counts[i+j] = 0
+			for _, lane := range lanes {
+				counts[i+j] += int(lane)
+			}
+			for _, s := range scores[whole:] {
+				if s >= thresholds[i+j] {
+					counts[i+j]++
+				}
+			}
+		}
+	}
+}
