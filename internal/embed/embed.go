@@ -21,6 +21,8 @@ type Options struct {
 	Threads int          // 0 means 1
 	Plain   bool         // without XNNPACK
 	Log     *slog.Logger // nil discards
+	// Progress hears from Photos how many are done; nil is not told.
+	Progress func(done, total int)
 }
 
 // ModelRef says which model made an embedding. Embeddings of different models cannot be compared.

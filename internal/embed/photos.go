@@ -2,14 +2,10 @@ package embed
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"runtime"
-	"sync"
 
 	"xbmedge/internal/photos"
 	"xbmedge/internal/retrieval"
-	"xbmedge/internal/vision"
 )
 
 // Set is the embeddings of some photos.
@@ -18,69 +14,51 @@ type Set struct {
 	Photos []photos.Photo // one for each embedding
 }
 
-// Photos embeds the photos of a list with a model, given as the bytes of its file, in the list's order. Photos that
-// cannot be decoded are left out and reported; none left is an error. Every processor runs an interpreter of its own,
-// on one thread: two threads on one picture only wait for each other.
+// Photos embeds the photos of a list as Each does. Photos that cannot be read are left out and reported, in the list's
+// order; none left is an error. Progress, where the options have it, hears of every photo.
 func Photos(ctx context.Context, model []byte, opt Options, list []photos.Photo) (Set, []photos.Skipped, error) {
-	opt.Threads = 1
-	workers := make([]*Embedder, min(runtime.GOMAXPROCS(0), max(len(list), 1)))
-	defer func() {
-		for _, e := range workers {
-			if e != nil {
-				_ = e.Close() // nothing is lost with a model that was only read
-			}
-		}
-	}()
-	for i := range workers {
-		e, err := New(model, opt)
-		if err != nil {
-			return Set{}, nil, err
-		}
-		workers[i] = e
-	}
-	return embedAll(ctx, workers, list)
+	c := collector{list: list, progress: opt.Progress}
+	err := Each(ctx, model, opt, list, c.add)
+	return c.end(err)
 }
 
 // Photos is the function Photos on this embedder alone.
 func (e *Embedder) Photos(ctx context.Context, list []photos.Photo) (Set, []photos.Skipped, error) {
-	return embedAll(ctx, []*Embedder{e}, list)
+	c := collector{list: list}
+	err := each(ctx, []*Embedder{e}, list, c.add)
+	return c.end(err)
 }
 
-func embedAll(ctx context.Context, workers []*Embedder, list []photos.Photo) (Set, []photos.Skipped, error) {
-	type picture struct {
-		i     int
-		frame vision.Frame
+// collector gathers what each hands on.
+type collector struct {
+	list     []photos.Photo
+	progress func(done, total int)
+	set      Set
+	skipped  []photos.Skipped
+}
+
+func (c *collector) add(i int, v []float32, unreadable error) error {
+	if c.progress != nil {
+		c.progress(i+1, len(c.list))
 	}
-	dim := workers[0].Dim()
-	all := make([]float32, len(list)*dim)
-	done := make([]bool, len(list))
-	faults := make([]error, len(workers))
-	decoded := make(chan picture) // decoding waits while all embedders are busy
-	var group sync.WaitGroup
-	for w, e := range workers {
-		group.Go(func() {
-			for p := range decoded {
-				if err := e.Embed(all[p.i*dim:(p.i+1)*dim], p.frame); err != nil {
-					faults[w] = fmt.Errorf("embed %s: %w", list[p.i].Path, err)
-				}
-				done[p.i] = true
-			}
-		})
+	if unreadable != nil {
+		c.skipped = append(c.skipped, photos.Skipped{Path: c.list[i].Path, Err: unreadable})
+		return nil
 	}
-	skipped, err := photos.Load(ctx, list, 0, func(i int, f vision.Frame) { decoded <- picture{i, f} })
-	close(decoded)
-	group.Wait()
-	if err = errors.Join(append(faults, err)...); err != nil {
-		return Set{}, skipped, err
+	c.set.Dim = len(v)
+	c.set.Photos = append(c.set.Photos, c.list[i])
+	c.set.Data = append(c.set.Data, v...)
+	return nil
+}
+
+func (c *collector) end(err error) (Set, []photos.Skipped, error) {
+	if err == nil && len(c.skipped) > 0 && len(c.set.Photos) == 0 {
+		err = fmt.Errorf("embed photos: none of %d could be read, the first because: %w", len(c.skipped), c.skipped[0].Err)
 	}
-	set := Set{Embeddings: retrieval.Embeddings{Dim: dim}}
-	for i, p := range list {
-		if done[i] {
-			set.Photos = append(set.Photos, p)
-			set.Data = append(set.Data, all[i*dim:(i+1)*dim]...)
-		}
+	if err != nil {
+		return Set{}, c.skipped, err
 	}
-	return set, skipped, nil
+	return c.set, c.skipped, nil
 }
 
 // Labels numbers the classes of two sets' photos alike, for retrieval's measures.
