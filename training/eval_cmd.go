@@ -6,65 +6,192 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 
-	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/photos"
+	"xbmedge/internal/retrieval"
 	"xbmedge/training/internal/trainer"
 )
 
 // evalFlags is the command line of eval.
-type evalFlags struct{ run, data, gallery, queries, json string }
+type evalFlags struct {
+	run, data, gallery, queries, self                    string
+	embeddings, labels, galleryEmbeddings, galleryLabels string
+	ks                                                   []int
+	perClass                                             bool
+	rerank, json                                         string
+}
 
 func evalCommand() cli.Command {
 	return cli.Command{
 		Name: "eval", Summary: "measure retrieval on photos the run has not seen",
-		Long: `Searches for each test photo among the training photos and prints recall@1,
-recall@5 and mAP, in float. It needs --data, or --gallery and --queries in its
-place.`,
+		Long: `Searches for each query in a gallery and prints how well it finds its class:
+recall@k (a query counts when one of its class is among the k nearest; recall@1 is
+precision@1), mAP over the whole ranking, mAP@R and R-precision. R is the number
+of vectors in the gallery that are of the query's class. A query without any is
+left out. The figures are those of pytorch-metric-learning's AccuracyCalculator.
+
+Photos are embedded with a run, in float: --data, or --gallery and --queries in
+its place, or --self, where each photo looks among all others (as Stanford Online
+Products is measured). Embeddings that are there already are given as NumPy
+arrays: --embeddings, [n, d] of float16, float32 or float64, and --labels, n
+integers; they look among themselves, or in --gallery-embeddings with
+--gallery-labels. Rows are L2-normalised as they are read: all is by cosine.
+
+--rerank K1,K2,LAMBDA ranks again by k-reciprocal encoding (Zhong et al. 2017;
+20,6,0.3 in the paper). It looks at all queries together, and so tells what a
+search of a whole collection could reach, not what one photo does.`,
 		Examples: `xbm-train eval --run runs/1 --data photos
-xbm-train eval --run runs/1 --gallery photos/train --queries photos/test`,
+xbm-train eval --run runs/1 --gallery photos/train --queries photos/test
+xbm-train eval --run runs/1 --self photos/test --ks 1,10,100
+xbm-train eval --embeddings e.npy --labels y.npy --json -`,
 		Setup: func(f *cli.Flags) cli.Func {
 			var o evalFlags
 			f.StringVar(&o.run, "run", "", "`FOLDER` of a run")
 			f.StringVar(&o.data, "data", "", "`FOLDER` with train/ (the gallery) and test/ (the queries) in it")
 			f.StringVar(&o.gallery, "gallery", "", "`FOLDER` of class folders to search in, instead of train/")
 			f.StringVar(&o.queries, "queries", "", "`FOLDER` of class folders to search for, instead of test/")
-			f.StringVar(&o.json, "json", "", "also write the result to this `FILE`")
+			f.StringVar(&o.self, "self", "", "`FOLDER` of class folders: search for each photo among all others")
+			f.StringVar(&o.embeddings, "embeddings", "", ".npy `FILE` of embeddings, in place of photos")
+			f.StringVar(&o.labels, "labels", "", ".npy `FILE` of their classes, as integers")
+			f.StringVar(&o.galleryEmbeddings, "gallery-embeddings", "", ".npy `FILE` to search in, instead of among themselves")
+			f.StringVar(&o.galleryLabels, "gallery-labels", "", ".npy `FILE` of the gallery's classes")
+			f.IntSliceVar(&o.ks, "ks", nil, "the `K,K...` of recall@k (default 1,5,10,100, as far as the gallery reaches)")
+			f.StringVar(&o.rerank, "rerank", "", "re-rank with `K1,K2,LAMBDA`")
+			f.BoolVar(&o.perClass, "per-class", false, "give the figures of each class as well")
+			f.StringVar(&o.json, "json", "", "also write the result to this `FILE`; -: only the result, to standard output")
 			return o.eval
 		},
 	}
 }
 
 func (f *evalFlags) eval(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	rerank, err := parseRerank(f.rerank)
+	if err != nil {
+		return err
+	}
+	progress := newProgress(stderr)
+	opt := retrieval.Options{Rerank: rerank, Progress: func(done, total int) { progress.part("searching", float64(done)/float64(total)) }}
+	var e *trainer.Evaluation
+	if f.embeddings != "" {
+		e, err = f.arrays(ctx, opt, stderr)
+	} else {
+		e, err = f.photos(ctx, opt, progress, slog.New(slog.NewTextHandler(stderr, nil)))
+	}
+	progress.end()
+	if err != nil {
+		return err
+	}
+	return newReport(e, f.ks, rerank, f.perClass).write(f.json, stdout)
+}
+
+// check sees to it that the flags name one thing to measure.
+func (f *evalFlags) check() error {
+	given := func(values ...string) bool { return strings.Join(values, "") != "" }
+	arrays := given(f.embeddings, f.labels, f.galleryEmbeddings, f.galleryLabels)
+	switch {
+	case arrays && given(f.run, f.data, f.gallery, f.queries, f.self):
+		return cli.Usagef("eval takes photos and a --run, or --embeddings and --labels, not both")
+	case arrays && (f.embeddings == "" || f.labels == ""):
+		return cli.Usagef("eval needs --embeddings and --labels together")
+	case (f.galleryEmbeddings == "") != (f.galleryLabels == ""):
+		return cli.Usagef("eval needs --gallery-embeddings and --gallery-labels together")
+	case f.self != "" && given(f.data, f.gallery, f.queries):
+		return cli.Usagef("--self searches among its own photos; leave --data, --gallery and --queries away")
+	}
 	if f.gallery == "" && f.data != "" {
 		f.gallery = filepath.Join(f.data, "train")
 	}
 	if f.queries == "" && f.data != "" {
 		f.queries = filepath.Join(f.data, "test")
 	}
-	if f.run == "" || f.gallery == "" || f.queries == "" {
-		return cli.Usagef("eval needs --run and --data, or --gallery and --queries in its place")
+	if !arrays && (f.run == "" || f.self == "" && (f.gallery == "" || f.queries == "")) {
+		return cli.Usagef("eval needs --run and --data, or --gallery and --queries in its place, or --self; or --embeddings and --labels")
 	}
-	galleryPhotos, err := photos.List(f.gallery)
+	return nil
+}
+
+func (f *evalFlags) photos(ctx context.Context, opt retrieval.Options, p *progress, log *slog.Logger) (*trainer.Evaluation, error) {
+	gallery, err := photos.List(f.gallery + f.self) // one of the two is empty
 	if err != nil {
-		return err
+		return nil, err
 	}
-	queryPhotos, err := photos.List(f.queries)
-	if err != nil {
-		return err
+	var queries []photos.Photo
+	if f.self == "" {
+		if queries, err = photos.List(f.queries); err != nil {
+			return nil, err
+		}
 	}
-	e, err := trainer.Evaluate(ctx, f.run, galleryPhotos, queryPhotos, slog.New(slog.NewTextHandler(stderr, nil)))
-	if err != nil {
-		return err
+	if opt.Ks, err = f.reach(len(gallery), f.self != ""); err != nil {
+		return nil, err
 	}
-	fmt.Fprintf(stdout, "recall@1 %.4f  recall@5 %.4f  mAP %.4f  (%d queries against %d photos", e.RecallAt1, e.RecallAt5, e.MAP, e.Queries, e.Gallery)
-	if e.Skipped > 0 {
-		fmt.Fprintf(stdout, ", %d unreadable", e.Skipped)
+	return trainer.Evaluate(ctx, f.run, gallery, queries, trainer.EvalOptions{
+		Options: opt, Log: log,
+		Embedding: func(done, total int) { p.part("embedding", float64(done)/float64(total)) },
+	})
+}
+
+// reach settles what recall@k is reported for, with a gallery of n. It returns the ks to measure: 1 and 5 are always
+// among the results, at the end here.
+func (f *evalFlags) reach(n int, among bool) ([]int, error) {
+	if among {
+		n-- // itself is no answer
 	}
-	fmt.Fprintln(stdout, ")")
-	if f.json == "" {
-		return nil
+	if f.ks == nil {
+		f.ks = slices.DeleteFunc([]int{1, 5, 10, 100}, func(k int) bool { return k > max(n, 1) })
 	}
-	return atomicfile.WriteJSON(f.json, 0o644, e)
+	for _, k := range f.ks {
+		if k < 1 || k > n {
+			return nil, cli.Usagef("--ks has %d; with %d to search in it must be from 1 to %d", k, n, n)
+		}
+	}
+	return append(slices.Clone(f.ks), 1, 5), nil
+}
+
+// parseRerank reads K1,K2,LAMBDA; nothing is nil.
+func parseRerank(text string) (*retrieval.Rerank, error) {
+	if text == "" {
+		return nil, nil //nolint:nilnil // none is asked for
+	}
+	wrong := cli.Usagef("--rerank is %q; want K1,K2,LAMBDA such as 20,6,0.3, k1 and k2 from 1 on, lambda from 0 to 1", text)
+	fields := strings.Split(text, ",")
+	if len(fields) != 3 {
+		return nil, wrong
+	}
+	var r retrieval.Rerank
+	var errs [3]error
+	r.K1, errs[0] = strconv.Atoi(fields[0])
+	r.K2, errs[1] = strconv.Atoi(fields[1])
+	r.Lambda, errs[2] = strconv.ParseFloat(fields[2], 64)
+	for _, err := range errs {
+		if err != nil {
+			return nil, wrong
+		}
+	}
+	if r.Check() != nil {
+		return nil, wrong
+	}
+	return &r, nil
+}
+
+// describe says what was measured, in words.
+func describe(r *report) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d queries against %d in the gallery", r.Queries, r.Gallery)
+	if r.Lone > 0 {
+		fmt.Fprintf(&b, ", %d with nothing to find left out", r.Lone)
+	}
+	if r.Skipped > 0 {
+		fmt.Fprintf(&b, ", %d unreadable", r.Skipped)
+	}
+	if r.Rerank != nil {
+		fmt.Fprintf(&b, ", re-ranked with k1 %d, k2 %d, lambda %g", r.Rerank.K1, r.Rerank.K2, r.Rerank.Lambda)
+	}
+	return b.String()
 }

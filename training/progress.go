@@ -19,8 +19,9 @@ type progress struct {
 	started   time.Time // of the first step of this process
 	firstStep int
 	drawn     time.Time
-	open      bool // a bar stands on the current line
-	tenth     int  // last tenth of the preparation that was printed
+	open      bool   // a bar stands on the current line
+	name      string // of the part under way
+	tenth     int    // its last tenth that was printed
 }
 
 func newProgress(out io.Writer) *progress {
@@ -35,14 +36,21 @@ func newProgress(out io.Writer) *progress {
 // redraw is how often the bar is drawn.
 const redraw = 100 * time.Millisecond
 
-func (p *progress) Prepare(what string, share float64) {
+func (p *progress) Prepare(what string, share float64) { p.part(what, share) }
+
+// part shows how much of a part of the work is done.
+func (p *progress) part(name string, share float64) {
+	if name != p.name {
+		p.end()
+		p.name, p.tenth = name, -1
+	}
 	if p.terminal {
-		p.bar(share, what)
+		p.bar(share, name)
 		return
 	}
 	if tenth := int(share * 10); tenth > p.tenth {
 		p.tenth = tenth
-		fmt.Fprintf(p.out, "%s: %3.0f %%\n", what, 100*share)
+		fmt.Fprintf(p.out, "%s: %3.0f %%\n", name, 100*share)
 	}
 }
 

@@ -22,7 +22,8 @@ type Rerank struct {
 	Lambda float64 // share of the original distance in the final one, 0 to 1; the paper has 0.3
 }
 
-func (r Rerank) check() error {
+// Check says what is wrong with the parameters.
+func (r Rerank) Check() error {
 	if r.K1 < 1 || r.K2 < 1 || !(r.Lambda >= 0 && r.Lambda <= 1) {
 		return fmt.Errorf("re-ranking with k1 %d, k2 %d, lambda %g: k1 and k2 must be at least 1, lambda from 0 to 1", r.K1, r.K2, r.Lambda)
 	}
@@ -48,7 +49,7 @@ type reranker struct {
 }
 
 func newReranker(ctx context.Context, opt Rerank, s search, progress func(int)) (*reranker, error) {
-	if err := opt.check(); err != nil {
+	if err := opt.Check(); err != nil {
 		return nil, err
 	}
 	all, offset := s.queries, 0

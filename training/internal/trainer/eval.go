@@ -10,45 +10,82 @@ import (
 	"xbmedge/internal/retrieval"
 )
 
-// Evaluation is how well a run's network finds its like.
-type Evaluation struct {
-	RecallAt1 float64 `json:"recall_at_1"`
-	RecallAt5 float64 `json:"recall_at_5"`
-	MAP       float64 `json:"map"`
-	Queries   int     `json:"queries"`
-	Gallery   int     `json:"gallery"`
-	Skipped   int     `json:"skipped"`
+// EvalOptions says how a run is evaluated.
+type EvalOptions struct {
+	retrieval.Options
+	// Embedding hears how many photos of the gallery, and then of the queries, are embedded; nil is not told.
+	Embedding func(done, total int)
+	Log       *slog.Logger // names the photos that cannot be read
 }
 
-// Evaluate lets each query look for its class in the gallery, in float32.
-func Evaluate(ctx context.Context, run string, gallery, queries []photos.Photo, log *slog.Logger) (*Evaluation, error) {
+// Evaluation is how well a run's network finds its like.
+type Evaluation struct {
+	retrieval.Evaluation
+	Names   []string // of the classes, by label
+	Skipped int      // photos that could not be read
+}
+
+// Evaluate lets each query look for its class in the gallery, in float32. Without queries (nil) each photo of the gallery
+// looks among all others.
+func Evaluate(ctx context.Context, run string, gallery, queries []photos.Photo, opt EvalOptions) (*Evaluation, error) {
+	file, err := ReadModel(run)
+	if err != nil {
+		return nil, err
+	}
+	e := &Evaluation{}
+	embedded := func(list []photos.Photo) (embed.Set, error) {
+		set, skipped, err := embed.Photos(ctx, file, embed.Options{Log: opt.Log, Progress: opt.Embedding}, list)
+		for _, s := range skipped {
+			opt.Log.Warn("photo skipped", "path", s.Path, "err", s.Err)
+		}
+		e.Skipped += len(skipped)
+		return set, err
+	}
+	g, err := embedded(gallery)
+	if err != nil {
+		return nil, err
+	}
+	var q embed.Set
+	if queries != nil {
+		if q, err = embedded(queries); err != nil {
+			return nil, err
+		}
+	}
+	labels, queryLabels := embed.Labels(g, q)
+	e.Names = classNames(g, q, labels, queryLabels)
+	var found *retrieval.Evaluation
+	if queries == nil {
+		found, err = retrieval.EvaluateLeaveOneOut(ctx, g.Embeddings, labels, opt.Options)
+	} else {
+		found, err = retrieval.Evaluate(ctx, q.Embeddings, queryLabels, g.Embeddings, labels, opt.Options)
+	}
+	if err != nil {
+		return nil, err
+	}
+	e.Evaluation = *found
+	return e, nil
+}
+
+// classNames returns the names of two sets' classes by label.
+func classNames(g, q embed.Set, galleryLabels, queryLabels []int) []string {
+	var names []string
+	add := func(set embed.Set, labels []int) {
+		for i, label := range labels {
+			if label == len(names) { // labels are given in order of appearance
+				names = append(names, set.Photos[i].Class)
+			}
+		}
+	}
+	add(g, galleryLabels)
+	add(q, queryLabels)
+	return names
+}
+
+// ReadModel returns the network of a run as the bytes of a TensorFlow Lite model, in float32.
+func ReadModel(run string) ([]byte, error) {
 	net, w, err := nn.ReadNetwork(run)
 	if err != nil {
 		return nil, err
 	}
-	file, err := floatModel(net, w)
-	if err != nil {
-		return nil, err
-	}
-	opt := embed.Options{Log: log}
-	g, skippedGallery, err := embed.Photos(ctx, file, opt, gallery)
-	if err != nil {
-		return nil, err
-	}
-	q, skippedQueries, err := embed.Photos(ctx, file, opt, queries)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range append(skippedGallery, skippedQueries...) {
-		log.Warn("photo skipped", "path", s.Path, "err", s.Err)
-	}
-	e := &Evaluation{Queries: q.Len(), Gallery: g.Len(), Skipped: len(skippedGallery) + len(skippedQueries)}
-	lq, lg := embed.Labels(q, g)
-	recall, err := retrieval.RecallAtK(q.Embeddings, lq, g.Embeddings, lg, 1, 5)
-	if err != nil {
-		return nil, err
-	}
-	e.RecallAt1, e.RecallAt5 = recall[0], recall[1]
-	e.MAP, err = retrieval.MeanAveragePrecision(q.Embeddings, lq, g.Embeddings, lg)
-	return e, err
+	return floatModel(net, w)
 }
