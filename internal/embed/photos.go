@@ -41,13 +41,13 @@ func (c *collector) add(i int, v []float32, unreadable error) error {
 	if c.progress != nil {
 		c.progress(i+1, len(c.list))
 	}
-	if unreadable != nil {
+	if unreadable == nil {
+		c.set.Dim = len(v)
+		c.set.Photos = append(c.set.Photos, c.list[i])
+		c.set.Data = append(c.set.Data, v...)
+	} else {
 		c.skipped = append(c.skipped, photos.Skipped{Path: c.list[i].Path, Err: unreadable})
-		return nil
 	}
-	c.set.Dim = len(v)
-	c.set.Photos = append(c.set.Photos, c.list[i])
-	c.set.Data = append(c.set.Data, v...)
 	return nil
 }
 

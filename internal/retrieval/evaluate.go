@@ -2,7 +2,6 @@ package retrieval
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 )
@@ -145,9 +144,6 @@ func (f *Figures) mean() {
 }
 
 func checkKs(ks []int) error {
-	if len(ks) == 0 {
-		return errors.New("recall@k: no k given")
-	}
 	for _, k := range ks {
 		if k <= 0 {
 			return fmt.Errorf("recall@k: k is %d, must be at least 1", k)

@@ -1,17 +1,19 @@
-// Package retrieval searches embeddings and measures how well they find their like: recall@k, mean average precision
-// and top-k search by cosine.
+// Package retrieval searches embeddings and measures how well they find their like: recall@k, mean average precision,
+// mAP@R, R-precision, k-reciprocal re-ranking, and top-k search by cosine.
 //
-// Embeddings are L2-normalised by whoever makes them, so that a dot product is the cosine. In the two measures a query
+// Embeddings are L2-normalised by whoever makes them, so that a dot product is the cosine. In the measures a query
 // whose class does not occur in the gallery (in leave-one-out: the only one of its class) has no right answer and is
-// left out of the mean, as in pytorch-metric-learning's AccuracyCalculator. Among equal scores the wrong ones rank
-// first: embeddings that have collapsed to one point score worst, not by luck of their order.
+// left out of the means. Among equal scores the wrong ones rank first: embeddings that have collapsed to one point
+// score worst, not by luck of their order. But for such ties the measures are those of pytorch-metric-learning's
+// AccuracyCalculator with its k=None, where mean_average_precision, too, takes the whole ranking (with a k it divides
+// what it finds among the k nearest by all there is to find).
 //
 // All functions use every processor, keep nothing, change nothing and may be called concurrently. Results do not
-// depend on the number of processors.
+// depend on the number of processors. They do, in the last bits of a score, on whether the program was built with
+// GOEXPERIMENT=simd and the processor has AVX2 and FMA.
 package retrieval
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -36,49 +38,6 @@ func (e Embeddings) Row(i int) []float32 { return e.Data[i*e.Dim : (i+1)*e.Dim :
 
 // ErrNoQuery is returned when not one query has a vector of its class to find.
 var ErrNoQuery = errors.New("no query has another vector of its class to find")
-
-// RecallAtK returns, for each k, the share of queries that have at least one vector of their own class among the k
-// nearest in the gallery. (This is the recall@k of the metric learning literature, Stanford Online Products among it.)
-func RecallAtK(queries Embeddings, queryLabels []int, gallery Embeddings, galleryLabels []int, ks ...int) ([]float64, error) {
-	return recall(search{queries, gallery, queryLabels, galleryLabels, false}, ks)
-}
-
-// RecallAtKLeaveOneOut is RecallAtK with each vector of the set as a query and all the others as its gallery.
-func RecallAtKLeaveOneOut(set Embeddings, labels []int, ks ...int) ([]float64, error) {
-	return recall(search{set, set, labels, labels, true}, ks)
-}
-
-// MeanAveragePrecision returns the mean over the queries of the average precision of the full ranking of the gallery:
-// with R vectors of the query's class at ranks r₁ < r₂ < …, AP = 1/R · Σᵢ i/rᵢ. (Not mAP@R, which looks only at the
-// first R ranks.)
-func MeanAveragePrecision(queries Embeddings, queryLabels []int, gallery Embeddings, galleryLabels []int) (float64, error) {
-	return precision(search{queries, gallery, queryLabels, galleryLabels, false})
-}
-
-// MeanAveragePrecisionLeaveOneOut is MeanAveragePrecision with each vector of the set as a query and all the others as
-// its gallery.
-func MeanAveragePrecisionLeaveOneOut(set Embeddings, labels []int) (float64, error) {
-	return precision(search{set, set, labels, labels, true})
-}
-
-func recall(s search, ks []int) ([]float64, error) {
-	if err := checkKs(ks); err != nil {
-		return nil, err
-	}
-	e, err := s.evaluate(context.Background(), Options{Ks: ks})
-	if err != nil {
-		return nil, err
-	}
-	return e.Recall, nil
-}
-
-func precision(s search) (float64, error) {
-	e, err := s.evaluate(context.Background(), Options{})
-	if err != nil {
-		return 0, err
-	}
-	return e.MAP, nil
-}
 
 // check reports embeddings that cannot be compared. A NaN would make every comparison false and so pass unseen.
 func check(name string, e Embeddings) error {

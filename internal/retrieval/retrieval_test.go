@@ -1,6 +1,7 @@
 package retrieval
 
 import (
+	"context"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -19,6 +20,38 @@ func angles(degrees ...float64) Embeddings {
 		e.Data = append(e.Data, float32(c), float32(s))
 	}
 	return e
+}
+
+func recallAt(q Embeddings, ql []int, g Embeddings, gl []int, ks ...int) ([]float64, error) {
+	e, err := Evaluate(context.Background(), q, ql, g, gl, Options{Ks: ks})
+	if err != nil {
+		return nil, err
+	}
+	return e.Recall, nil
+}
+
+func recallLeaveOneOut(set Embeddings, labels []int, ks ...int) ([]float64, error) {
+	e, err := EvaluateLeaveOneOut(context.Background(), set, labels, Options{Ks: ks})
+	if err != nil {
+		return nil, err
+	}
+	return e.Recall, nil
+}
+
+func meanAP(q Embeddings, ql []int, g Embeddings, gl []int) (float64, error) {
+	e, err := Evaluate(context.Background(), q, ql, g, gl, Options{})
+	if err != nil {
+		return 0, err
+	}
+	return e.MAP, nil
+}
+
+func meanAPLeaveOneOut(set Embeddings, labels []int) (float64, error) {
+	e, err := EvaluateLeaveOneOut(context.Background(), set, labels, Options{})
+	if err != nil {
+		return 0, err
+	}
+	return e.MAP, nil
 }
 
 func TestByHand(t *testing.T) {
@@ -54,14 +87,14 @@ func TestByHand(t *testing.T) {
 		{"k larger than the gallery", angles(0), []int{1}, angles(10), []int{1}, []float64{1, 1, 1}, 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			recall, err := RecallAtK(tc.queries, tc.queryLabels, tc.gallery, tc.galleryLabels, 1, 2, 3)
+			recall, err := recallAt(tc.queries, tc.queryLabels, tc.gallery, tc.galleryLabels, 1, 2, 3)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(tc.recall, recall); diff != "" {
 				t.Errorf("recall: %s", diff)
 			}
-			got, err := MeanAveragePrecision(tc.queries, tc.queryLabels, tc.gallery, tc.galleryLabels)
+			got, err := meanAP(tc.queries, tc.queryLabels, tc.gallery, tc.galleryLabels)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +108,7 @@ func TestByHand(t *testing.T) {
 func TestLeaveOneOutByHand(t *testing.T) {
 	// The single 3 has nothing to find and is left out; as an answer it still stands in the others' way.
 	set, labels := angles(0, 10, 14, 40), []int{1, 1, 3, 1}
-	recall, err := RecallAtKLeaveOneOut(set, labels, 1, 2)
+	recall, err := recallLeaveOneOut(set, labels, 1, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +116,7 @@ func TestLeaveOneOutByHand(t *testing.T) {
 	if diff := cmp.Diff([]float64{1.0 / 3, 1}, recall); diff != "" {
 		t.Error(diff)
 	}
-	got, err := MeanAveragePrecisionLeaveOneOut(set, labels)
+	got, err := meanAPLeaveOneOut(set, labels)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +132,7 @@ func TestCollapsedEmbeddingsScoreNothing(t *testing.T) {
 		set.Data = append(set.Data, 1, 0, 0)
 		labels = append(labels, i/10)
 	}
-	recall, err := RecallAtKLeaveOneOut(set, labels, 1, 20)
+	recall, err := recallLeaveOneOut(set, labels, 1, 20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,13 +232,13 @@ func TestAgainstTheNaiveWay(t *testing.T) {
 				t.Errorf("seed %d, %s mAP %v, want %v", seed, name, mean, wantMean)
 			}
 		}
-		recall, err := RecallAtK(q, ql, g, gl, ks...)
-		mean, err2 := MeanAveragePrecision(q, ql, g, gl)
+		recall, err := recallAt(q, ql, g, gl, ks...)
+		mean, err2 := meanAP(q, ql, g, gl)
 		wantRecall, wantMean := naive(q, ql, g, gl, false, ks)
 		compare("two sets", recall, err, mean, err2, wantRecall, wantMean)
 
-		recall, err = RecallAtKLeaveOneOut(g, gl, ks...)
-		mean, err2 = MeanAveragePrecisionLeaveOneOut(g, gl)
+		recall, err = recallLeaveOneOut(g, gl, ks...)
+		mean, err2 = meanAPLeaveOneOut(g, gl)
 		wantRecall, wantMean = naive(g, gl, g, gl, true, ks)
 		compare("leave-one-out", recall, err, mean, err2, wantRecall, wantMean)
 	}
@@ -273,25 +306,24 @@ func TestRefusals(t *testing.T) {
 	good, nan := angles(0, 90), angles(0, 90)
 	nan.Data[3] = float32(math.NaN())
 	for name, call := range map[string]func() error{
-		"no k":           func() error { _, err := RecallAtK(good, []int{1, 2}, good, []int{1, 2}); return err },
-		"k 0":            func() error { _, err := RecallAtK(good, []int{1, 2}, good, []int{1, 2}, 0); return err },
-		"labels missing": func() error { _, err := RecallAtK(good, []int{1}, good, []int{1, 2}, 1); return err },
+		"k 0":            func() error { _, err := recallAt(good, []int{1, 2}, good, []int{1, 2}, 0); return err },
+		"labels missing": func() error { _, err := recallAt(good, []int{1}, good, []int{1, 2}, 1); return err },
 		"dimensions": func() error {
-			_, err := MeanAveragePrecision(good, []int{1, 2}, Embeddings{4, make([]float32, 4)}, []int{1})
+			_, err := meanAP(good, []int{1, 2}, Embeddings{4, make([]float32, 4)}, []int{1})
 			return err
 		},
 		"ragged":     func() error { _, err := TopK(Embeddings{2, make([]float32, 3)}, good, 1); return err },
 		"no dim":     func() error { _, err := TopK(Embeddings{}, Embeddings{}, 1); return err },
 		"nan":        func() error { _, err := TopK(good, nan, 1); return err },
 		"top 0":      func() error { _, err := TopK(good, good, 0); return err },
-		"all absent": func() error { _, err := RecallAtK(good, []int{1, 2}, good, []int{3, 4}, 1); return err },
-		"all lone":   func() error { _, err := MeanAveragePrecisionLeaveOneOut(good, []int{3, 4}); return err },
+		"all absent": func() error { _, err := recallAt(good, []int{1, 2}, good, []int{3, 4}, 1); return err },
+		"all lone":   func() error { _, err := meanAPLeaveOneOut(good, []int{3, 4}); return err },
 	} {
 		if call() == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if _, err := RecallAtKLeaveOneOut(good, []int{3, 4}, 1); !errors.Is(err, ErrNoQuery) {
+	if _, err := recallLeaveOneOut(good, []int{3, 4}, 1); !errors.Is(err, ErrNoQuery) {
 		t.Errorf("error %v, want ErrNoQuery", err)
 	}
 }
@@ -303,7 +335,7 @@ func BenchmarkRecall(b *testing.B) {
 	g, gl := random(rng, 2640, 128, 81)
 	b.Logf("%d processors", runtime.GOMAXPROCS(0))
 	for b.Loop() {
-		if _, err := RecallAtK(q, ql, g, gl, 1, 5); err != nil {
+		if _, err := recallAt(q, ql, g, gl, 1, 5); err != nil {
 			b.Fatal(err)
 		}
 	}

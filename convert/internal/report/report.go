@@ -56,13 +56,13 @@ func Measure(ctx context.Context, floatModel, int8Model []byte, gallery, queries
 	case len(queries) == 0:
 		r.Queries = r.Gallery
 	}
-	if r.RecallAt1Float, err = sets[0].recall(); err != nil {
+	if r.RecallAt1Float, err = sets[0].recall(ctx); err != nil {
 		return nil, fmt.Errorf("measure: %w", err)
 	}
 	if int8Model == nil {
 		return r, nil
 	}
-	if r.RecallAt1Int8, err = sets[1].recall(); err != nil {
+	if r.RecallAt1Int8, err = sets[1].recall(ctx); err != nil {
 		return nil, fmt.Errorf("measure: %w", err)
 	}
 	r.cosines(sets[0].compared(), sets[1].compared())
@@ -129,16 +129,16 @@ func (s *split) compared() retrieval.Embeddings {
 }
 
 // recall returns recall@1, or nil where no query has a photo of its class to find.
-func (s *split) recall() (*float64, error) {
-	var values []float64
+func (s *split) recall(ctx context.Context) (*float64, error) {
+	var found *retrieval.Evaluation
 	var err error
 	switch {
 	case s.gallery.Len() == 0:
 		return nil, nil //nolint:nilnil // nil is "not measured"
 	case s.queries.Len() > 0:
-		values, err = retrieval.RecallAtK(s.queries, s.queryLabels, s.gallery, s.galleryLabels, 1)
+		found, err = retrieval.Evaluate(ctx, s.queries, s.queryLabels, s.gallery, s.galleryLabels, retrieval.Options{})
 	default:
-		values, err = retrieval.RecallAtKLeaveOneOut(s.gallery, s.galleryLabels, 1)
+		found, err = retrieval.EvaluateLeaveOneOut(ctx, s.gallery, s.galleryLabels, retrieval.Options{})
 	}
 	if errors.Is(err, retrieval.ErrNoQuery) {
 		return nil, nil //nolint:nilnil // nil is "not measured"
@@ -146,7 +146,7 @@ func (s *split) recall() (*float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &values[0], nil
+	return &found.PrecisionAt1, nil
 }
 
 // embedAll returns, for each model, the embedding of every photo, nil for photos that cannot be read. One thread a

@@ -356,23 +356,18 @@ func (f *fitting) evaluate(ctx context.Context) (*Metrics, error) {
 	}
 	gallery, galleryLabels := pick(f.learned)
 	m := &Metrics{Step: f.at.Step}
-	var recall []float64
+	opt := retrieval.Options{Ks: []int{1, 5}}
+	var found *retrieval.Evaluation
 	if len(f.held) == 0 {
-		if recall, err = retrieval.RecallAtKLeaveOneOut(gallery, galleryLabels, 1, 5); err != nil {
-			return nil, err
-		}
-		m.MAP, err = retrieval.MeanAveragePrecisionLeaveOneOut(gallery, galleryLabels)
+		found, err = retrieval.EvaluateLeaveOneOut(ctx, gallery, galleryLabels, opt)
 	} else {
 		queries, queryLabels := pick(f.held)
-		if recall, err = retrieval.RecallAtK(queries, queryLabels, gallery, galleryLabels, 1, 5); err != nil {
-			return nil, err
-		}
-		m.MAP, err = retrieval.MeanAveragePrecision(queries, queryLabels, gallery, galleryLabels)
+		found, err = retrieval.Evaluate(ctx, queries, queryLabels, gallery, galleryLabels, opt)
 	}
 	if err != nil {
 		return nil, err
 	}
-	m.RecallAt1, m.RecallAt5 = recall[0], recall[1]
+	m.RecallAt1, m.RecallAt5, m.MAP = found.Recall[0], found.Recall[1], found.MAP
 	return m, nil
 }
 
