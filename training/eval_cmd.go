@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/photos"
 	"xbmedge/internal/retrieval"
@@ -75,6 +76,11 @@ func (f *evalFlags) eval(ctx context.Context, _ []string, stdout, stderr io.Writ
 	rerank, err := parseRerank(f.rerank)
 	if err != nil {
 		return err
+	}
+	if f.json != "" && f.json != "-" {
+		if err := atomicfile.Check(f.json); err != nil {
+			return err
+		}
 	}
 	progress := newProgress(stderr)
 	opt := retrieval.Options{Rerank: rerank, Progress: func(done, total int) { progress.part("searching", float64(done)/float64(total)) }}
