@@ -1,8 +1,8 @@
 // Package nn describes the embedding networks: their layers, their weights and the files the weights live in.
 // It knows no gradients and no engine; the trainer lowers a Network to GoMLX and tflitefile lowers it to TFLite.
 //
-// All feature maps are NHWC. Convolutions pad like TensorFlow's SAME: the output is ceil(input/stride), and an odd
-// amount of padding puts the larger half after.
+// All feature maps are NHWC. Convolutions and pools give ceil(input/stride) outputs. Layer.Padding says where the rows
+// and columns that this takes are added: as TensorFlow does it, or as PyTorch and Paddle do.
 package nn
 
 import (
@@ -20,8 +20,17 @@ const (
 	Depthwise Kind = "depthwise" // weight [channels, 1, k, k], bias [channels]
 	Dense     Kind = "dense"     // weight [out, in], bias [out]; input and output are [1, 1, C]
 	Add       Kind = "add"       // elementwise sum of two maps of the same shape
+	Mul       Kind = "mul"       // [H, W, C] times [1, 1, C] or [H, W, C]
+	MaxPool   Kind = "maxpool"   // largest value under the kernel, padding left out
+	AvgPool   Kind = "avgpool"   // mean under the kernel, padding left out
 	GlobalAvg Kind = "globalavg" // mean over height and width: [H, W, C] to [1, 1, C]
+	// GeM is the generalised mean over height and width, mean(max(x, GeMFloor)^p)^(1/p), of Radenović et al. (TPAMI
+	// 2019, arXiv 1711.02512); p [1] is trained unless the layer is Frozen.
+	GeM Kind = "gem"
 )
+
+// GeMFloor is the least value that enters a generalised mean.
+const GeMFloor = 1e-6
 
 // Activation is applied to a layer's output.
 type Activation string
@@ -31,22 +40,37 @@ const (
 	Linear Activation = "linear"
 	ReLU   Activation = "relu"
 	ReLU6  Activation = "relu6"
+	// HSwish is x·hsigmoid(x), and HSigmoid relu6(x+3)/6 (Howard et al., ICCV 2019, arXiv 1905.02244).
+	HSwish   Activation = "hswish"
+	HSigmoid Activation = "hsigmoid"
+)
+
+// PaddingMode says where a layer's padding goes.
+type PaddingMode string
+
+// The ways to pad. They differ only at strides above 1.
+const (
+	Same      PaddingMode = "same"      // TensorFlow's SAME: an odd amount puts the larger half after
+	Symmetric PaddingMode = "symmetric" // as PyTorch's padding=kernel/2: the same before at every size; odd kernels only
 )
 
 // Input stands for the network's input in Layer.Inputs.
 const Input = -1
 
 // Layer is one step of a network. Its weights are named Name+".weight" and Name+".bias"; with BatchNorm there are
-// also Name+".bn.{scale,offset,mean,variance}", each [Channels], and no bias.
+// also Name+".bn.{scale,offset,mean,variance}", each [Channels], and no bias. A GeM layer has Name+".p" alone.
 type Layer struct {
 	Name       string     `json:"name"`
 	Kind       Kind       `json:"kind"`
-	Inputs     []int      `json:"inputs"` // indices of earlier layers, or Input
-	Channels   int        `json:"channels"`
-	Kernel     int        `json:"kernel,omitempty"` // square kernel; 0 where there is none
-	Stride     int        `json:"stride,omitempty"` // 0 where there is none
-	Activation Activation `json:"activation"`
-	BatchNorm  bool       `json:"batch_norm,omitempty"`
+	Inputs     []int       `json:"inputs"` // indices of earlier layers, or Input
+	Channels   int         `json:"channels"`
+	Kernel     int         `json:"kernel,omitempty"`  // square kernel; 0 where there is none
+	Stride     int         `json:"stride,omitempty"`  // 0 where there is none
+	Padding    PaddingMode `json:"padding,omitempty"` // empty: Same
+	Activation Activation  `json:"activation"`
+	BatchNorm  bool        `json:"batch_norm,omitempty"`
+	Epsilon    float64     `json:"epsilon,omitempty"` // of the batch norm; 0: BatchNormEpsilon
+	Frozen     bool        `json:"frozen,omitempty"`  // its parameters are never trained
 }
 
 // Weighted reports whether the layer has a weight tensor.
@@ -135,7 +159,7 @@ func (n *Network) Shapes() ([]Shape, error) {
 
 func (l *Layer) shape(in []Shape) (Shape, error) {
 	want := 1
-	if l.Kind == Add {
+	if l.Kind == Add || l.Kind == Mul {
 		want = 2
 	}
 	if len(in) != want {
@@ -145,15 +169,13 @@ func (l *Layer) shape(in []Shape) (Shape, error) {
 	if l.Channels <= 0 {
 		return Shape{}, fmt.Errorf("%d channels", l.Channels)
 	}
-	if (l.Kind == Depthwise || l.Kind == Add || l.Kind == GlobalAvg) && l.Channels != x.C {
+	keep := []Kind{Depthwise, Add, Mul, MaxPool, AvgPool, GlobalAvg, GeM}
+	if slices.Contains(keep, l.Kind) && l.Channels != x.C {
 		return Shape{}, fmt.Errorf("a %s layer keeps its %d channels, got %d", l.Kind, x.C, l.Channels)
 	}
 	switch l.Kind {
-	case Conv, Depthwise:
-		if l.Kernel <= 0 || l.Stride <= 0 {
-			return Shape{}, fmt.Errorf("kernel %d, stride %d", l.Kernel, l.Stride)
-		}
-		return Shape{(x.H + l.Stride - 1) / l.Stride, (x.W + l.Stride - 1) / l.Stride, l.Channels}, nil
+	case Conv, Depthwise, MaxPool, AvgPool:
+		return l.window(x)
 	case Dense:
 		if x.H != 1 || x.W != 1 {
 			return Shape{}, fmt.Errorf("a dense layer takes 1×1 maps, got %v", x)
@@ -164,10 +186,42 @@ func (l *Layer) shape(in []Shape) (Shape, error) {
 			return Shape{}, fmt.Errorf("adds %v and %v", x, in[1])
 		}
 		return x, nil
-	case GlobalAvg:
+	case Mul:
+		if x != in[1] && in[1] != (Shape{1, 1, x.C}) {
+			return Shape{}, fmt.Errorf("multiplies %v with %v", x, in[1])
+		}
+		return x, nil
+	case GlobalAvg, GeM:
 		return Shape{1, 1, x.C}, nil
 	}
 	return Shape{}, fmt.Errorf("unknown kind %q", l.Kind)
+}
+
+// window returns the output shape of a layer that slides a kernel over x.
+func (l *Layer) window(x Shape) (Shape, error) {
+	if l.Kernel <= 0 || l.Stride <= 0 {
+		return Shape{}, fmt.Errorf("kernel %d, stride %d", l.Kernel, l.Stride)
+	}
+	switch l.Padding {
+	case "", Same:
+	case Symmetric:
+		if l.Kernel%2 == 0 {
+			return Shape{}, fmt.Errorf("symmetric padding needs an odd kernel, got %d", l.Kernel)
+		}
+	default:
+		return Shape{}, fmt.Errorf("unknown padding %q", l.Padding)
+	}
+	return Shape{(x.H + l.Stride - 1) / l.Stride, (x.W + l.Stride - 1) / l.Stride, l.Channels}, nil
+}
+
+// Pads returns how many rows or columns the layer adds before and after an extent of size.
+func (l *Layer) Pads(size int) (before, after int) {
+	if l.Padding != Symmetric {
+		return Padding(size, l.Kernel, l.Stride)
+	}
+	out := (size + l.Stride - 1) / l.Stride
+	before = l.Kernel / 2
+	return before, max((out-1)*l.Stride+l.Kernel-size-before, 0) // what lies beyond the last window is not needed
 }
 
 // Padding returns how many rows or columns TensorFlow's SAME padding adds before and after an extent of size.

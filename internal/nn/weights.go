@@ -2,13 +2,22 @@ package nn
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
 )
 
-// BatchNormEpsilon is added to the variance before its root is taken.
+// BatchNormEpsilon is added to the variance before its root is taken, where the layer does not say otherwise.
 const BatchNormEpsilon = 1e-3
+
+// NormEpsilon returns what is added to the variance of the layer's batch norm.
+func (l *Layer) NormEpsilon() float64 {
+	if l.Epsilon > 0 {
+		return l.Epsilon
+	}
+	return BatchNormEpsilon
+}
 
 // Tensor is a dense float32 array in row-major order.
 type Tensor struct {
@@ -57,7 +66,8 @@ func (l *Layer) WeightShape(in int) []int {
 type Parameter struct {
 	Name  string
 	Shape []int
-	Layer int // index of the layer it belongs to
+	Layer int  // index of the layer it belongs to
+	Fixed bool // never trained: of a frozen layer, or a batch norm's running statistics
 }
 
 // The suffixes of the names of a batch norm's tensors.
@@ -68,6 +78,9 @@ const (
 	BNVariance = ".bn.variance"
 )
 
+// GeMPower is the suffix of the name of a generalised mean's power.
+const GeMPower = ".p"
+
 // Parameters lists the tensors the network needs, in the order of its layers.
 func (n *Network) Parameters() ([]Parameter, error) {
 	shapes, err := n.Shapes()
@@ -77,16 +90,24 @@ func (n *Network) Parameters() ([]Parameter, error) {
 	var ps []Parameter
 	for i := range n.Layers {
 		l := &n.Layers[i]
-		if !l.Weighted() {
+		add := func(suffix string, shape ...int) {
+			fixed := l.Frozen || suffix == BNMean || suffix == BNVariance
+			ps = append(ps, Parameter{Name: l.Name + suffix, Shape: shape, Layer: i, Fixed: fixed})
+		}
+		switch {
+		case l.Kind == GeM:
+			add(GeMPower, 1)
+			continue
+		case !l.Weighted():
 			continue
 		}
-		ps = append(ps, Parameter{l.Name + ".weight", l.WeightShape(n.InputShapes(i, shapes)[0].C), i})
+		add(".weight", l.WeightShape(n.InputShapes(i, shapes)[0].C)...)
 		suffixes := []string{".bias"}
 		if l.BatchNorm {
 			suffixes = []string{BNScale, BNOffset, BNMean, BNVariance}
 		}
 		for _, s := range suffixes {
-			ps = append(ps, Parameter{l.Name + s, []int{l.Channels}, i})
+			add(s, l.Channels)
 		}
 	}
 	return ps, nil
@@ -107,7 +128,7 @@ func (n *Network) Check(w Weights) error {
 }
 
 // Init returns fresh weights: normal with variance 2/fan-in for layers followed by a ReLU and 1/fan-in for others
-// (He et al., ICCV 2015), zero biases, identity batch norms.
+// (He et al., ICCV 2015), zero biases, identity batch norms, powers of 3, and the constants of a Normalize layer.
 func (n *Network) Init(rng *rand.Rand) (Weights, error) {
 	ps, err := n.Parameters()
 	if err != nil {
@@ -120,9 +141,9 @@ func (n *Network) Init(rng *rand.Rand) (Weights, error) {
 		l := &n.Layers[p.Layer]
 		switch p.Name {
 		case l.Name + ".weight":
-			gain := 1.0
-			if l.Activation != Linear {
-				gain = 2
+			gain := 2.0
+			if l.Activation == Linear || l.Activation == HSigmoid {
+				gain = 1
 			}
 			std := math.Sqrt(gain / float64(len(t.Data)/l.Channels))
 			for i := range t.Data {
@@ -132,10 +153,16 @@ func (n *Network) Init(rng *rand.Rand) (Weights, error) {
 			for i := range t.Data {
 				t.Data[i] = 1
 			}
+		case l.Name + GeMPower:
+			t.Data[0] = gemPower
 		}
 	}
+	maps.Copy(w, n.Constants())
 	return w, nil
 }
+
+// gemPower is the power that a generalised mean starts from.
+const gemPower = 3
 
 // Fold returns the same function without batch norms: each is worked into the weight and bias before it.
 // Weights of layers without one are shared with the input, not copied.
@@ -148,6 +175,9 @@ func Fold(n *Network, w Weights) (*Network, Weights, error) {
 	out := Weights{}
 	for i := range folded.Layers {
 		l := &folded.Layers[i]
+		if l.Kind == GeM {
+			out[l.Name+GeMPower] = w[l.Name+GeMPower]
+		}
 		if !l.Weighted() {
 			continue
 		}
@@ -156,11 +186,12 @@ func Fold(n *Network, w Weights) (*Network, Weights, error) {
 			out[l.Name+".weight"], out[l.Name+".bias"] = weight, w[l.Name+".bias"]
 			continue
 		}
-		l.BatchNorm = false
+		epsilon := l.NormEpsilon()
+		l.BatchNorm, l.Epsilon = false, 0
 		scaled, bias := NewTensor(weight.Shape...), NewTensor(l.Channels)
 		per := len(weight.Data) / l.Channels
 		for c := range l.Channels {
-			factor := float64(w[l.Name+BNScale].Data[c]) / math.Sqrt(float64(w[l.Name+BNVariance].Data[c])+BatchNormEpsilon)
+			factor := float64(w[l.Name+BNScale].Data[c]) / math.Sqrt(float64(w[l.Name+BNVariance].Data[c])+epsilon)
 			bias.Data[c] = float32(float64(w[l.Name+BNOffset].Data[c]) - factor*float64(w[l.Name+BNMean].Data[c]))
 			for k := c * per; k < (c+1)*per; k++ {
 				scaled.Data[k] = float32(factor * float64(weight.Data[k]))

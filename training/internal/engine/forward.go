@@ -30,6 +30,8 @@ type Forward struct {
 	Lowering Lowering
 	// Training normalises with the batch's own statistics and reports them to Observe.
 	Training bool
+	// FrozenNorms keeps the running statistics while training, for pretrained networks and small batches.
+	FrozenNorms bool
 	// Param returns the node of a named parameter with the shape given by nn.Network.Parameters.
 	Param func(name string) *node
 	// Observe receives the mean and the variance, each [C], of the values that enter the batch norm of a layer.
@@ -70,11 +72,19 @@ func (f *Forward) layer(l *nn.Layer, in []*node, out nn.Shape) *node {
 	switch l.Kind {
 	case nn.Add:
 		y = graph.Add(in[0], in[1])
+	case nn.Mul:
+		y = graph.Mul(in[0], in[1])
+	case nn.MaxPool:
+		y = f.maxPool(l, in[0], out)
+	case nn.AvgPool:
+		y = avgPool(l, in[0], out)
+	case nn.GeM:
+		y = generalisedMean(in[0], f.param(l, nn.GeMPower))
 	case nn.GlobalAvg:
 		y = graph.Reshape(graph.ReduceMean(in[0], 1, 2), n, 1, 1, out.C)
 	case nn.Dense:
 		flat := graph.Reshape(in[0], n, in[0].Shape().Size()/n)
-		y = graph.Reshape(graph.MatMul(flat, graph.Transpose(f.Param(l.Name+".weight"), 0, 1)), n, 1, 1, out.C)
+		y = graph.Reshape(graph.MatMul(flat, graph.Transpose(f.param(l, ".weight"), 0, 1)), n, 1, 1, out.C)
 	case nn.Conv:
 		y = f.convolve(l, in[0], out)
 	case nn.Depthwise:
@@ -88,24 +98,35 @@ func (f *Forward) layer(l *nn.Layer, in []*node, out nn.Shape) *node {
 	return activate(l.Activation, y)
 }
 
+// param returns the layer's parameter of that suffix, without a gradient where the layer is frozen.
+func (f *Forward) param(l *nn.Layer, suffix string) *node {
+	p := f.Param(l.Name + suffix)
+	if l.Frozen {
+		return graph.StopGradient(p)
+	}
+	return p
+}
+
 // offset adds the bias or normalises over the batch (Ioffe and Szegedy, 2015).
 func (f *Forward) offset(l *nn.Layer, y *node) *node {
 	if !l.BatchNorm {
-		return graph.Add(y, perChannel(f.Param(l.Name+".bias")))
+		return graph.Add(y, perChannel(f.param(l, ".bias")))
 	}
-	mean, variance := f.Param(l.Name+nn.BNMean), f.Param(l.Name+nn.BNVariance)
-	if f.Training {
+	mean, variance := f.param(l, nn.BNMean), f.param(l, nn.BNVariance)
+	if f.Training && !f.FrozenNorms && !l.Frozen {
 		mean = graph.ReduceMean(y, 0, 1, 2)
 		variance = graph.ReduceMean(graph.Square(graph.Sub(y, perChannel(mean))), 0, 1, 2)
 		f.Observe(l.Name, mean, variance)
 	}
 	// A quotient: GoMLX has no gradient for Rsqrt.
-	factor := graph.Div(f.Param(l.Name+nn.BNScale), graph.Sqrt(graph.AddScalar(variance, nn.BatchNormEpsilon)))
-	shift := graph.Sub(f.Param(l.Name+nn.BNOffset), graph.Mul(mean, factor))
+	factor := graph.Div(f.param(l, nn.BNScale), graph.Sqrt(graph.AddScalar(variance, l.NormEpsilon())))
+	shift := graph.Sub(f.param(l, nn.BNOffset), graph.Mul(mean, factor))
 	return graph.Add(graph.Mul(y, perChannel(factor)), perChannel(shift))
 }
 
 func perChannel(v *node) *node { return graph.Reshape(v, 1, 1, 1, v.Shape().Dimensions[0]) }
+
+func hardSigmoid(y *node) *node { return graph.MulScalar(graph.ClipScalar(graph.AddScalar(y, 3), 0, 6), 1.0/6) }
 
 func activate(a nn.Activation, y *node) *node {
 	switch a {
@@ -113,13 +134,17 @@ func activate(a nn.Activation, y *node) *node {
 		return graph.MaxScalar(y, 0.0)
 	case nn.ReLU6:
 		return graph.ClipScalar(y, 0, 6)
+	case nn.HSigmoid:
+		return hardSigmoid(y)
+	case nn.HSwish:
+		return graph.Mul(y, hardSigmoid(y))
 	}
 	return y
 }
 
 // convolve computes a dense convolution; the weight is [O, I, k, k].
 func (f *Forward) convolve(l *nn.Layer, x *node, out nn.Shape) *node {
-	weight := f.Param(l.Name + ".weight")
+	weight := f.param(l, ".weight")
 	n, c := x.Shape().Dimensions[0], x.Shape().Dimensions[3]
 	if f.Lowering == Native {
 		kernel := graph.TransposeAllAxes(weight, 2, 3, 1, 0)
@@ -146,7 +171,7 @@ const smallMap = 64
 
 // depthwise convolves each channel with its own kernel; the weight is [C, 1, k, k].
 func (f *Forward) depthwise(l *nn.Layer, x *node, out nn.Shape) *node {
-	weight := graph.Reshape(f.Param(l.Name+".weight"), l.Channels, l.Kernel*l.Kernel)
+	weight := graph.Reshape(f.param(l, ".weight"), l.Channels, l.Kernel*l.Kernel)
 	if f.Lowering == Native {
 		kernel := graph.Reshape(graph.Transpose(weight, 0, 1), l.Kernel, l.Kernel, 1, l.Channels)
 		return graph.Convolve(x, kernel).Strides(l.Stride).PaddingPerDim(paddings(l, x)).ChannelGroupCount(l.Channels).Done()
@@ -175,7 +200,11 @@ func (f *Forward) depthwise(l *nn.Layer, x *node, out nn.Shape) *node {
 // shifts returns, for each kernel position in row order, the input value it meets at every output: [N, OH, OW, C].
 func shifts(l *nn.Layer, x *node, out nn.Shape) []*node {
 	pad := paddings(l, x)
-	x = zeroPad(zeroPad(x, 1, pad[0]), 2, pad[1])
+	return slide(l, fill(fill(x, 1, pad[0], 0), 2, pad[1], 0), out)
+}
+
+// slide returns what shifts does for a map that is padded already.
+func slide(l *nn.Layer, x *node, out nn.Shape) []*node {
 	var views []*node
 	for ky := range l.Kernel {
 		for kx := range l.Kernel {
@@ -187,19 +216,19 @@ func shifts(l *nn.Layer, x *node, out nn.Shape) []*node {
 	return views
 }
 
-// zeroPad adds zeros before and after along an axis. It is a concatenation, since GoMLX has no gradient for Pad.
-func zeroPad(x *node, axis int, by [2]int) *node {
+// fill adds that value before and after along an axis. It is a concatenation, since GoMLX has no gradient for Pad.
+func fill(x *node, axis int, by [2]int, value float32) *node {
 	parts := []*node{x}
-	zeros := func(n int) *node {
+	border := func(n int) *node {
 		shape := x.Shape().Clone()
 		shape.Dimensions[axis] = n
-		return graph.Zeros(x.Graph(), shape)
+		return graph.BroadcastToShape(graph.Const(x.Graph(), value), shape)
 	}
 	if by[0] > 0 {
-		parts = append([]*node{zeros(by[0])}, parts...)
+		parts = append([]*node{border(by[0])}, parts...)
 	}
 	if by[1] > 0 {
-		parts = append(parts, zeros(by[1]))
+		parts = append(parts, border(by[1]))
 	}
 	if len(parts) == 1 {
 		return x
@@ -210,15 +239,15 @@ func zeroPad(x *node, axis int, by [2]int) *node {
 func paddings(l *nn.Layer, x *node) [][2]int {
 	var p [2][2]int
 	for axis := range p {
-		p[axis][0], p[axis][1] = nn.Padding(x.Shape().Dimensions[axis+1], l.Kernel, l.Stride)
+		p[axis][0], p[axis][1] = l.Pads(x.Shape().Dimensions[axis+1])
 	}
 	return p[:]
 }
 
 // depthwiseBasis returns B with B[t][o][i] = 1 where kernel tap t connects input position i with output position o.
 func depthwiseBasis(l *nn.Layer, h, w int, out nn.Shape) [][][]float32 {
-	top, _ := nn.Padding(h, l.Kernel, l.Stride)
-	left, _ := nn.Padding(w, l.Kernel, l.Stride)
+	top, _ := l.Pads(h)
+	left, _ := l.Pads(w)
 	basis := make([][][]float32, l.Kernel*l.Kernel)
 	for t := range basis {
 		basis[t] = make([][]float32, out.H*out.W)

@@ -40,8 +40,8 @@ func run(t *testing.T, net *nn.Network, w nn.Weights, lowering Lowering, x []flo
 // naive is a convolution written straight from its definition: x is one [H, W, C] map.
 func naive(l *nn.Layer, w nn.Weights, in, out nn.Shape, x []float32) []float32 {
 	weight, bias := w[l.Name+".weight"], w[l.Name+".bias"]
-	top, _ := nn.Padding(in.H, l.Kernel, l.Stride)
-	left, _ := nn.Padding(in.W, l.Kernel, l.Stride)
+	top, _ := l.Pads(in.H)
+	left, _ := l.Pads(in.W)
 	fan := weight.Shape[1]
 	y := make([]float32, out.Size())
 	for oy := range out.H {
