@@ -10,7 +10,6 @@
 package quantize
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
@@ -65,8 +64,8 @@ func Quantize(net *nn.Network, w nn.Weights, cal *Calibration, opt Options) (*tf
 		return nil, nil, fmt.Errorf("quantise: %w", err)
 	}
 	q := quantizer{net: net, model: m, cal: cal, opt: opt, activations: map[int]params{}}
-	if len(net.Layers) > 0 && len(m.Operators) != len(net.Layers) {
-		return nil, nil, errors.New("quantise: the lowering did not give one operator a layer")
+	if err := quantizable(net, m); err != nil {
+		return nil, nil, err
 	}
 	q.setActivation(m.Inputs[0], params{InputScale, InputZeroPoint})
 	report := &Report{}
@@ -78,6 +77,21 @@ func Quantize(net *nn.Network, w nn.Weights, cal *Calibration, opt Options) (*tf
 		report.Layers = append(report.Layers, entry)
 	}
 	return m, report, nil
+}
+
+// quantizable refuses networks with layers that int8 has not been worked out for: those that are not one operator each,
+// which hard activations, symmetric padding at a stride and generalised means are not, and products of maps.
+func quantizable(net *nn.Network, m *tflitefile.Model) error {
+	for i := range net.Layers {
+		l := &net.Layers[i]
+		if i < len(m.Operators) && m.Tensors[m.Operators[i].Outputs[0]].Name == l.Name && l.Kind != nn.Mul && l.Kind != nn.MaxPool && l.Kind != nn.AvgPool {
+			continue
+		}
+		return fmt.Errorf("quantise %s: layer %s (%s, activation %s, padding %s) has no int8 form here: "+
+			"train smallcnn or mobilenetv2 for a board, or write the float model (xbm-convert quantize --float)",
+			net.Name, l.Name, l.Kind, l.Activation, l.Padding)
+	}
+	return nil
 }
 
 // quantizer rewrites the tensors of a float model.

@@ -186,6 +186,7 @@ func (d *decoder) operator(t *flatbuffers.Table, codes []opcode) Operator {
 	kind := t.GetByteSlot(vtable(3), 0)
 	activation := func(slot int) { o.Options.Activation = Activation(opt.GetInt8Slot(vtable(slot), 0)) }
 	strides := func() {
+		o.Options.Valid = opt.GetInt8Slot(vtable(0), 0) == validPadding
 		o.Options.StrideW = int(opt.GetInt32Slot(vtable(1), 0))
 		o.Options.StrideH = int(opt.GetInt32Slot(vtable(2), 0))
 	}
@@ -197,6 +198,13 @@ func (d *decoder) operator(t *flatbuffers.Table, codes []opcode) Operator {
 		strides()
 		o.Options.DepthMultiplier = int(opt.GetInt32Slot(vtable(3), 0))
 		activation(4)
+	case (o.Op == MaxPool2D || o.Op == AveragePool2D) && kind == pool2DOptions:
+		strides()
+		o.Options.FilterW = int(opt.GetInt32Slot(vtable(3), 0))
+		o.Options.FilterH = int(opt.GetInt32Slot(vtable(4), 0))
+		activation(5)
+	case o.Op == Mul && kind == mulOptions:
+		activation(0)
 	case o.Op == FullyConnected && kind == fullyConnectedOptions:
 		activation(0)
 		o.Options.KeepDims = opt.GetBoolSlot(vtable(2), false)

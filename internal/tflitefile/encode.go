@@ -18,9 +18,11 @@ const (
 const (
 	conv2DOptions          = 1
 	depthwiseConv2DOptions = 2
+	pool2DOptions          = 5
 	fullyConnectedOptions  = 8
 	addOptions             = 11
 	reshapeOptions         = 17
+	mulOptions             = 21
 	reducerOptions         = 27
 )
 
@@ -42,6 +44,9 @@ func Encode(m *Model) ([]byte, error) {
 	e.b.FinishWithFileIdentifier(root, []byte(fileIdentifier))
 	return e.b.FinishedBytes(), nil
 }
+
+// validPadding is the number of VALID; SAME is 0.
+const validPadding = 1
 
 // encoder writes tables leaf first, as flatbuffers must be.
 type encoder struct {
@@ -200,21 +205,35 @@ func (e *encoder) operator(o *Operator, code int) (flatbuffers.UOffsetT, error) 
 
 func (e *encoder) options(o *Operator) (kind byte, table flatbuffers.UOffsetT, err error) {
 	b, opt := e.b, &o.Options
-	activation := int8(opt.Activation)
+	activation, padding := int8(opt.Activation), int8(0)
+	if opt.Valid {
+		padding = validPadding
+	}
 	switch o.Op {
 	case Conv2D:
 		b.StartObject(6)
+		b.PrependInt8Slot(0, padding, 0)
 		b.PrependInt32Slot(1, int32(opt.StrideW), 0)
 		b.PrependInt32Slot(2, int32(opt.StrideH), 0)
 		b.PrependInt8Slot(3, activation, 0)
 		return conv2DOptions, b.EndObject(), nil
 	case DepthwiseConv2D:
 		b.StartObject(7)
+		b.PrependInt8Slot(0, padding, 0)
 		b.PrependInt32Slot(1, int32(opt.StrideW), 0)
 		b.PrependInt32Slot(2, int32(opt.StrideH), 0)
 		b.PrependInt32Slot(3, int32(opt.DepthMultiplier), 0)
 		b.PrependInt8Slot(4, activation, 0)
 		return depthwiseConv2DOptions, b.EndObject(), nil
+	case MaxPool2D, AveragePool2D:
+		b.StartObject(6)
+		b.PrependInt8Slot(0, padding, 0)
+		b.PrependInt32Slot(1, int32(opt.StrideW), 0)
+		b.PrependInt32Slot(2, int32(opt.StrideH), 0)
+		b.PrependInt32Slot(3, int32(opt.FilterW), 0)
+		b.PrependInt32Slot(4, int32(opt.FilterH), 0)
+		b.PrependInt8Slot(5, activation, 0)
+		return pool2DOptions, b.EndObject(), nil
 	case FullyConnected:
 		b.StartObject(4)
 		b.PrependInt8Slot(0, activation, 0)
@@ -224,6 +243,12 @@ func (e *encoder) options(o *Operator) (kind byte, table flatbuffers.UOffsetT, e
 		b.StartObject(2)
 		b.PrependInt8Slot(0, activation, 0)
 		return addOptions, b.EndObject(), nil
+	case Mul:
+		b.StartObject(1)
+		b.PrependInt8Slot(0, activation, 0)
+		return mulOptions, b.EndObject(), nil
+	case Pad, Maximum, Pow, HardSwish: // nothing to choose
+		return 0, 0, nil
 	case Mean:
 		b.StartObject(1)
 		b.PrependBoolSlot(0, opt.KeepDims, false)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"xbmedge/internal/nn"
 	"xbmedge/internal/testdata"
 )
 
@@ -57,28 +58,46 @@ func runLiteRT(t *testing.T, model, input []byte) liteRT {
 	return got
 }
 
-func TestLiteRTReadsFloatNetwork(t *testing.T) {
+func TestLiteRTReadsFloatNetworks(t *testing.T) {
 	net, w := testNetwork(t)
-	names := []string{"stem", "add", "down", "pool", "embedding"}
-	m, err := FromNetwork(net, w, Options{Outputs: names})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := Encode(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := testInput(net.Input.Size())
-	got := runLiteRT(t, file, Float32s(x))
-	compareTensors(t, m, got)
-	want := reference(t, net, w, x)
-	for i, name := range names {
-		if len(got.Outputs[i]) != len(want[name]) {
-			t.Fatalf("%s: %d values, want %d", name, len(got.Outputs[i]), len(want[name]))
+	kinds := kindsNetwork()
+	for _, tt := range []struct {
+		net     *nn.Network
+		weights nn.Weights
+		outputs []string
+	}{
+		{net, w, []string{"stem", "add", "down", "pool", "embedding"}},
+		{kinds, testWeights(t, kinds), []string{"stem", "max", "swish", "gate", "scale", "down", "avg", "add", "pool"}},
+	} {
+		m, err := FromNetwork(tt.net, tt.weights, Options{Outputs: tt.outputs})
+		if err != nil {
+			t.Fatal(err)
 		}
-		for k, v := range got.Outputs[i] {
-			if math.Abs(v-want[name][k]) > 1e-4 {
-				t.Fatalf("%s[%d] = %g, want %g", name, k, v, want[name][k])
+		file, err := Encode(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := Decode(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range m.Operators {
+			if d := cmp.Diff(m.Operators[i].Options, back.Operators[i].Options); d != "" {
+				t.Errorf("options of %s (-written +read):\n%s", m.Operators[i].Name(), d)
+			}
+		}
+		x := testInput(tt.net.Input.Size())
+		got := runLiteRT(t, file, Float32s(x))
+		compareTensors(t, m, got)
+		want := reference(t, tt.net, tt.weights, x)
+		for i, name := range tt.outputs {
+			if len(got.Outputs[i]) != len(want[name]) {
+				t.Fatalf("%s: %d values, want %d", name, len(got.Outputs[i]), len(want[name]))
+			}
+			for k, v := range got.Outputs[i] {
+				if math.Abs(v-want[name][k]) > 1e-4 {
+					t.Fatalf("%s[%d] = %g, want %g", name, k, v, want[name][k])
+				}
 			}
 		}
 	}

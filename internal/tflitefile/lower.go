@@ -16,8 +16,8 @@ type Options struct {
 const InputName = "input"
 
 // FromNetwork lowers a network without batch norms to a float32 model. The input is [Batch, H, W, 3] with the values
-// x/127.5−1; every other tensor carries its layer's name. All have four dimensions, [Batch, H, W, C], also where H and
-// W are 1.
+// x/127.5−1; every layer's value carries its name. All have four dimensions, [Batch, H, W, C], also where H and W are
+// 1. A layer that takes several operators has more values, named after it and a slash; its own is the last.
 func FromNetwork(net *nn.Network, w nn.Weights, opt Options) (*Model, error) {
 	if err := net.Check(w); err != nil {
 		return nil, err
@@ -62,6 +62,13 @@ type lowering struct {
 	axes    int   // the constant [1, 2] once a MEAN needs it, else 0
 }
 
+// emit appends an operator and returns its output, a new tensor.
+func (l *lowering) emit(op Op, opt OpOptions, name string, shape nn.Shape, inputs ...int) int {
+	out := l.value(name, shape)
+	l.model.Operators = append(l.model.Operators, Operator{Op: op, Options: opt, Inputs: inputs, Outputs: []int{out}})
+	return out
+}
+
 func (l *lowering) value(name string, s nn.Shape) int {
 	return l.model.AddTensor(Tensor{Name: name, Shape: []int{l.batch, s.H, s.W, s.C}})
 }
@@ -78,68 +85,52 @@ func (l *lowering) layer(i int) error {
 	if layer.Name == InputName {
 		return fmt.Errorf("the name %q is taken", InputName)
 	}
-	activation, err := lowerActivation(layer.Activation)
+	inputs := make([]int, len(layer.Inputs))
+	for k, j := range layer.Inputs {
+		inputs[k] = l.input
+		if j != nn.Input {
+			inputs[k] = l.values[j]
+		}
+	}
+	fused, after, err := lowerActivation(layer.Activation)
 	if err != nil {
 		return err
 	}
-	var inputs []int
-	for _, j := range layer.Inputs {
-		if j == nn.Input {
-			inputs = append(inputs, l.input)
-		} else {
-			inputs = append(inputs, l.values[j])
-		}
+	out := layer.Name
+	if after {
+		out += "/linear"
 	}
-	op := Operator{Options: OpOptions{Activation: activation}}
-	if layer.Weighted() {
-		weight := l.weights[layer.Name+".weight"]
-		bias := l.weights[layer.Name+".bias"]
-		shape, data := kernel(layer.Kind, weight)
-		inputs = append(inputs,
-			l.constant(layer.Name+".weight", shape, data), l.constant(layer.Name+".bias", bias.Shape, bias.Data))
-	}
+	opt := OpOptions{Activation: fused}
+	shape, from := l.shapes[i], l.net.InputShapes(i, l.shapes)[0]
+	var y int
 	switch layer.Kind {
-	case nn.Conv:
-		op.Op, op.Options.StrideH, op.Options.StrideW = Conv2D, layer.Stride, layer.Stride
-	case nn.Depthwise:
-		op.Op, op.Options.StrideH, op.Options.StrideW = DepthwiseConv2D, layer.Stride, layer.Stride
-		op.Options.DepthMultiplier = 1
-	case nn.Dense:
-		// A dense layer on a 1×1 map is a 1×1 convolution. As one it keeps its four dimensions, and in int8 it may
-		// have a scale per output, which the FULLY_CONNECTED of TensorFlow Lite 2.9 may not.
-		op.Op, op.Options.StrideH, op.Options.StrideW = Conv2D, 1, 1
+	case nn.Conv, nn.Depthwise, nn.Dense:
+		y = l.weighted(layer, opt, out, from, shape, inputs[0])
+	case nn.MaxPool, nn.AvgPool:
+		if y, err = l.pool(layer, opt, out, from, shape, inputs[0]); err != nil {
+			return err
+		}
 	case nn.Add:
-		op.Op = Add
-	case nn.GlobalAvg:
-		if activation != None {
-			return fmt.Errorf("a global average with an activation is not supported")
+		y = l.emit(Add, opt, out, shape, inputs...)
+	case nn.Mul:
+		y = l.emit(Mul, opt, out, shape, inputs...)
+	case nn.GlobalAvg, nn.GeM:
+		if layer.Activation != nn.Linear && layer.Activation != "" {
+			return fmt.Errorf("a global pool with an activation is not supported")
 		}
-		if l.axes == 0 {
-			l.axes = l.model.AddTensor(Tensor{
-				Name: "axes", Type: Int32, Shape: []int{2}, Buffer: l.model.AddBuffer(Int32s([]int32{1, 2})),
-			})
+		if layer.Kind == nn.GeM {
+			y = l.generalisedMean(layer, from, shape, inputs[0])
+			break
 		}
-		op.Op, op.Options.KeepDims = Mean, true
-		inputs = append(inputs, l.axes)
+		y = l.emit(Mean, OpOptions{KeepDims: true}, out, shape, inputs[0], l.spatial())
 	default:
 		return fmt.Errorf("kind %q cannot be lowered", layer.Kind)
 	}
-	l.values[i] = l.value(layer.Name, l.shapes[i])
-	op.Inputs, op.Outputs = inputs, []int{l.values[i]}
-	l.model.Operators = append(l.model.Operators, op)
-	return nil
-}
-
-func lowerActivation(a nn.Activation) (Activation, error) {
-	switch a {
-	case nn.Linear, "":
-		return None, nil
-	case nn.ReLU:
-		return ReLU, nil
-	case nn.ReLU6:
-		return ReLU6, nil
+	if after {
+		y = l.activate(layer, shape, y)
 	}
-	return 0, fmt.Errorf("activation %q cannot be lowered", a)
+	l.values[i] = y
+	return nil
 }
 
 // kernel rearranges a weight: [out, in, k, k] to [out, k, k, in] for a convolution, [channels, 1, k, k] to

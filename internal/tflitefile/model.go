@@ -119,11 +119,14 @@ const (
 )
 
 // OpOptions holds what the operators need besides their tensors; the fields that do not belong to one stay zero.
-// Padding is always SAME and dilation 1 in files written here.
+// Dilation is always 1 in files written here.
 type OpOptions struct {
-	Activation      Activation // CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD
-	StrideH         int        // CONV_2D, DEPTHWISE_CONV_2D
+	Activation      Activation // CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, MUL, the pools
+	Valid           bool       // CONV_2D, DEPTHWISE_CONV_2D, the pools: no padding in place of SAME
+	StrideH         int        // CONV_2D, DEPTHWISE_CONV_2D, the pools
 	StrideW         int
+	FilterH         int // the pools
+	FilterW         int
 	DepthMultiplier int   // DEPTHWISE_CONV_2D
 	KeepDims        bool  // MEAN, FULLY_CONNECTED
 	NewShape        []int // RESHAPE

@@ -11,12 +11,19 @@ type Op int32
 // The operators this package writes, and Custom, which stands for one named by its model.
 const (
 	Add             Op = 0
+	AveragePool2D   Op = 1
 	Conv2D          Op = 3
 	DepthwiseConv2D Op = 4
 	FullyConnected  Op = 9
+	MaxPool2D       Op = 17
+	Mul             Op = 18
 	Reshape         Op = 22
 	Custom          Op = 32
+	Pad             Op = 34
 	Mean            Op = 40
+	Maximum         Op = 55
+	Pow             Op = 78
+	HardSwish       Op = 117
 )
 
 func (o Op) String() string {
@@ -41,7 +48,7 @@ func lowestVersion(op Op, int8s, keepDims bool) int {
 		return 3
 	case FullyConnected:
 		return 4
-	case Add, Mean:
+	case Add, Mean, Mul, Pad, Maximum, MaxPool2D, AveragePool2D:
 		return 2
 	}
 	return 1

@@ -1,13 +1,14 @@
 package tflitefile
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 
 	"xbmedge/internal/nn"
 )
 
-// testNetwork has every kind of layer, odd sizes, both strides and all activations.
+// testNetwork has all of MobileNetV2's layers, odd sizes, both strides and all of its activations.
 func testNetwork(t *testing.T) (*nn.Network, nn.Weights) {
 	t.Helper()
 	net := &nn.Network{Name: "test", Input: nn.Shape{H: 11, W: 8, C: 3}, Layers: []nn.Layer{
@@ -19,6 +20,27 @@ func testNetwork(t *testing.T) (*nn.Network, nn.Weights) {
 		{Name: "pool", Kind: nn.GlobalAvg, Inputs: []int{4}, Channels: 6, Activation: nn.Linear},
 		{Name: "embedding", Kind: nn.Dense, Inputs: []int{5}, Channels: 4, Activation: nn.Linear},
 	}}
+	return net, testWeights(t, net)
+}
+
+// kindsNetwork has the layers of MobileNetV3 and ResNet, padded symmetrically, and a generalised mean.
+func kindsNetwork() *nn.Network {
+	return &nn.Network{Name: "kinds", Input: nn.Shape{H: 16, W: 14, C: 3}, Layers: []nn.Layer{
+		{Name: "stem", Kind: nn.Conv, Inputs: []int{nn.Input}, Channels: 4, Kernel: 3, Stride: 2, Padding: nn.Symmetric, Activation: nn.ReLU},
+		{Name: "max", Kind: nn.MaxPool, Inputs: []int{0}, Channels: 4, Kernel: 3, Stride: 2, Padding: nn.Symmetric},
+		{Name: "swish", Kind: nn.Conv, Inputs: []int{1}, Channels: 4, Kernel: 3, Stride: 1, Padding: nn.Symmetric, Activation: nn.HSwish},
+		{Name: "mean", Kind: nn.GlobalAvg, Inputs: []int{2}, Channels: 4},
+		{Name: "gate", Kind: nn.Dense, Inputs: []int{3}, Channels: 4, Activation: nn.HSigmoid},
+		{Name: "scale", Kind: nn.Mul, Inputs: []int{2, 4}, Channels: 4},
+		{Name: "down", Kind: nn.Depthwise, Inputs: []int{5}, Channels: 4, Kernel: 3, Stride: 2, Padding: nn.Symmetric, Activation: nn.HSwish},
+		{Name: "avg", Kind: nn.AvgPool, Inputs: []int{5}, Channels: 4, Kernel: 2, Stride: 2},
+		{Name: "add", Kind: nn.Add, Inputs: []int{6, 7}, Channels: 4, Activation: nn.ReLU},
+		{Name: "pool", Kind: nn.GeM, Inputs: []int{8}, Channels: 4},
+	}}
+}
+
+func testWeights(t *testing.T, net *nn.Network) nn.Weights {
+	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
 	w, err := net.Init(rng)
 	if err != nil {
@@ -31,7 +53,7 @@ func testNetwork(t *testing.T) (*nn.Network, nn.Weights) {
 			}
 		}
 	}
-	return net, w
+	return w
 }
 
 func testInput(n int) []float32 {
@@ -72,6 +94,10 @@ func reference(t *testing.T, net *nn.Network, w nn.Weights, input []float32) map
 				y[k] = max(v, 0)
 			case nn.ReLU6:
 				y[k] = min(max(v, 0), 6)
+			case nn.HSigmoid:
+				y[k] = min(max(v+3, 0), 6) / 6
+			case nn.HSwish:
+				y[k] = v * min(max(v+3, 0), 6) / 6
 			}
 		}
 		values[i], out[l.Name] = y, y
@@ -85,6 +111,20 @@ func layerReference(l *nn.Layer, in [][]float64, from, to nn.Shape, w nn.Weights
 	case nn.Add:
 		for i := range y {
 			y[i] = in[0][i] + in[1][i]
+		}
+	case nn.Mul:
+		for i := range y {
+			y[i] = in[0][i] * in[1][i%len(in[1])]
+		}
+	case nn.MaxPool, nn.AvgPool:
+		pool(y, in[0], l, from, to)
+	case nn.GeM:
+		p := float64(w[l.Name+nn.GeMPower].Data[0])
+		for i, v := range in[0] {
+			y[i%from.C] += math.Pow(max(v, nn.GeMFloor), p) / float64(from.H*from.W)
+		}
+		for c := range y {
+			y[c] = math.Pow(y[c], 1/p)
 		}
 	case nn.GlobalAvg:
 		for i, v := range in[0] {
@@ -103,10 +143,30 @@ func layerReference(l *nn.Layer, in [][]float64, from, to nn.Shape, w nn.Weights
 	return y
 }
 
+func pool(y, x []float64, l *nn.Layer, from, to nn.Shape) {
+	top, _ := l.Pads(from.H)
+	left, _ := l.Pads(from.W)
+	for i := range y {
+		row, col, c := i/(to.W*to.C), i/to.C%to.W, i%to.C
+		largest, sum, count := math.Inf(-1), 0.0, 0.0
+		for k := range l.Kernel * l.Kernel {
+			r, q := row*l.Stride-top+k/l.Kernel, col*l.Stride-left+k%l.Kernel
+			if r >= 0 && r < from.H && q >= 0 && q < from.W {
+				v := x[(r*from.W+q)*from.C+c]
+				largest, sum, count = max(largest, v), sum+v, count+1
+			}
+		}
+		y[i] = largest
+		if l.Kind == nn.AvgPool {
+			y[i] = sum / count
+		}
+	}
+}
+
 func convolve(y, x []float64, l *nn.Layer, from, to nn.Shape, w nn.Weights) {
 	weight, bias := w[l.Name+".weight"], w[l.Name+".bias"]
-	top, _ := nn.Padding(from.H, l.Kernel, l.Stride)
-	left, _ := nn.Padding(from.W, l.Kernel, l.Stride)
+	top, _ := l.Pads(from.H)
+	left, _ := l.Pads(from.W)
 	fan := weight.Shape[1]
 	for i := range y {
 		row, col, o := i/(to.W*to.C), i/to.C%to.W, i%to.C
