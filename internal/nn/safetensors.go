@@ -9,19 +9,20 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 )
 
 // maxHeader bounds the JSON header of a safetensors file, in bytes, as the format's own library does.
 const maxHeader = 100 << 20
 
 type tensorInfo struct {
-	DType   string   `json:"dtype"`
+	DType   DType    `json:"dtype"`
 	Shape   []int    `json:"shape"`
 	Offsets [2]int64 `json:"data_offsets"`
 }
 
-// ReadSafetensors reads a file of float32 tensors in the safetensors format: an 8-byte little-endian length, a JSON
-// header of that length and the raw values. Files from elsewhere are taken as hostile: nothing is allocated before the
+// ReadSafetensors reads a file in the safetensors format: an 8-byte little-endian length, a JSON header of that length
+// and the raw values, which become float32. Integers, such as PyTorch's counts of batches, are passed over. Files from elsewhere are taken as hostile: nothing is allocated before the
 // sizes in the header are known to fit the file.
 func ReadSafetensors(path string) (Weights, error) {
 	w, _, err := ReadSafetensorsMetadata(path)
@@ -34,7 +35,7 @@ func ReadSafetensorsMetadata(path string) (Weights, map[string]string, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("read weights: %w", err)
 	}
-	w, metadata, err := parseSafetensors(raw)
+	w, metadata, err := ParseSafetensors(raw)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s is no usable safetensors file: %w", path, err)
 	}
@@ -44,7 +45,8 @@ func ReadSafetensorsMetadata(path string) (Weights, map[string]string, error) {
 // metadataKey is the header's entry that is no tensor.
 const metadataKey = "__metadata__"
 
-func parseSafetensors(raw []byte) (w Weights, metadata map[string]string, err error) {
+// ParseSafetensors is ReadSafetensorsMetadata for a file's content.
+func ParseSafetensors(raw []byte) (w Weights, metadata map[string]string, err error) {
 	if len(raw) < 8 {
 		return nil, nil, fmt.Errorf("%d bytes are too few", len(raw))
 	}
@@ -69,6 +71,9 @@ func parseSafetensors(raw []byte) (w Weights, metadata map[string]string, err er
 		if err := json.Unmarshal(field, &info); err != nil {
 			return nil, nil, fmt.Errorf("tensor %q: %w", name, err)
 		}
+		if strings.HasPrefix(string(info.DType), "I") || strings.HasPrefix(string(info.DType), "U") {
+			continue
+		}
 		t, err := info.decode(data)
 		if err != nil {
 			return nil, nil, fmt.Errorf("tensor %q: %w", name, err)
@@ -79,8 +84,9 @@ func parseSafetensors(raw []byte) (w Weights, metadata map[string]string, err er
 }
 
 func (info *tensorInfo) decode(data []byte) (*Tensor, error) {
-	if info.DType != "F32" {
-		return nil, fmt.Errorf("type %s, only F32 is read", info.DType)
+	size := int64(info.DType.Size())
+	if size == 0 {
+		return nil, fmt.Errorf("type %s; F16, BF16, F32 and F64 are read", info.DType)
 	}
 	begin, end := info.Offsets[0], info.Offsets[1]
 	if begin < 0 || end < begin || end > int64(len(data)) {
@@ -93,19 +99,36 @@ func (info *tensorInfo) decode(data []byte) (*Tensor, error) {
 		}
 		count *= int64(d)
 	}
-	if count*4 != end-begin {
-		return nil, fmt.Errorf("shape %v needs %d bytes, got %d", info.Shape, count*4, end-begin)
+	if count*size != end-begin {
+		return nil, fmt.Errorf("shape %v needs %d bytes, got %d", info.Shape, count*size, end-begin)
 	}
-	t := &Tensor{Shape: info.Shape, Data: make([]float32, count)}
-	for i := range t.Data {
-		t.Data[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[begin+4*int64(i):]))
-	}
-	return t, nil
+	return &Tensor{Shape: info.Shape, Data: info.DType.Decode(data[begin:end])}, nil
 }
 
 // WriteSafetensors writes float32 tensors, sorted by name, so that the same weights give the same bytes. The metadata
 // may be nil.
 func WriteSafetensors(out io.Writer, w Weights, metadata map[string]string) error {
+	return writeSafetensors(out, w, metadata, F32, func(buf []byte, v float32) []byte {
+		return binary.LittleEndian.AppendUint32(buf, math.Float32bits(v))
+	})
+}
+
+// WriteSafetensorsF16 is WriteSafetensors in half precision: half the size, and 11 bits of every value. It fails for
+// values that have no half-precision number near them.
+func WriteSafetensorsF16(out io.Writer, w Weights, metadata map[string]string) error {
+	for name, t := range w {
+		for _, v := range t.Data {
+			if !(math.Abs(float64(v)) < 65520) { // the negation also catches NaN
+				return fmt.Errorf("tensor %q holds %g, which half precision cannot: write float32", name, v)
+			}
+		}
+	}
+	return writeSafetensors(out, w, metadata, F16, func(buf []byte, v float32) []byte {
+		return binary.LittleEndian.AppendUint16(buf, toHalf(v))
+	})
+}
+
+func writeSafetensors(out io.Writer, w Weights, metadata map[string]string, d DType, put func([]byte, float32) []byte) error {
 	names := slices.Sorted(maps.Keys(w))
 	header := map[string]any{}
 	if len(metadata) > 0 {
@@ -114,8 +137,8 @@ func WriteSafetensors(out io.Writer, w Weights, metadata map[string]string) erro
 	offset := int64(0)
 	for _, name := range names {
 		t := w[name]
-		size := int64(4 * len(t.Data))
-		header[name] = tensorInfo{DType: "F32", Shape: t.Shape, Offsets: [2]int64{offset, offset + size}}
+		size := int64(d.Size() * len(t.Data))
+		header[name] = tensorInfo{DType: d, Shape: t.Shape, Offsets: [2]int64{offset, offset + size}}
 		offset += size
 	}
 	text, err := json.Marshal(header)
@@ -132,9 +155,9 @@ func WriteSafetensors(out io.Writer, w Weights, metadata map[string]string) erro
 		return err
 	}
 	for _, name := range names {
-		buf := make([]byte, 0, 4*len(w[name].Data))
+		buf := make([]byte, 0, d.Size()*len(w[name].Data))
 		for _, v := range w[name].Data {
-			buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(v))
+			buf = put(buf, v)
 		}
 		if _, err := out.Write(buf); err != nil {
 			return err
