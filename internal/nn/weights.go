@@ -154,15 +154,15 @@ func (n *Network) Init(rng *rand.Rand) (Weights, error) {
 				t.Data[i] = 1
 			}
 		case l.Name + GeMPower:
-			t.Data[0] = gemPower
+			t.Data[0] = GeMStart
 		}
 	}
 	maps.Copy(w, n.Constants())
 	return w, nil
 }
 
-// gemPower is the power that a generalised mean starts from.
-const gemPower = 3
+// GeMStart is the power that a generalised mean starts from.
+const GeMStart = 3
 
 // Fold returns the same function without batch norms: each is worked into the weight and bias before it.
 // Weights of layers without one are shared with the input, not copied.
