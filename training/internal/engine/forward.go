@@ -126,7 +126,9 @@ func (f *Forward) offset(l *nn.Layer, y *node) *node {
 
 func perChannel(v *node) *node { return graph.Reshape(v, 1, 1, 1, v.Shape().Dimensions[0]) }
 
-func hardSigmoid(y *node) *node { return graph.MulScalar(graph.ClipScalar(graph.AddScalar(y, 3), 0, 6), 1.0/6) }
+func hardSigmoid(y *node) *node {
+	return graph.MulScalar(graph.ClipScalar(graph.AddScalar(y, 3), 0, 6), 1.0/6)
+}
 
 func activate(a nn.Activation, y *node) *node {
 	switch a {

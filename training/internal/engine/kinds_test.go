@@ -87,7 +87,7 @@ func kindsNetwork() *nn.Network {
 // gradients returns Σ outputs·(1, 2, 3, …) and its gradient by every trained parameter.
 func gradients(t *testing.T, net *nn.Network, w nn.Weights, lowering Lowering, x []float32) (float64, nn.Weights) {
 	t.Helper()
-	backend, _, err := Open("go")
+	e, err := Open("go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func gradients(t *testing.T, net *nn.Network, w nn.Weights, lowering Lowering, x
 	}
 	var outs []*tensors.Tensor
 	err = Try(func() {
-		outs = graph.MustExecOnceN(backend, func(in *graph.Node) []*graph.Node {
+		outs = graph.MustExecOnceN(e.Backend, func(in *graph.Node) []*graph.Node {
 			nodes := map[string]*graph.Node{}
 			f := Forward{Lowering: lowering, Training: true, Param: func(name string) *graph.Node {
 				if nodes[name] == nil {
@@ -171,12 +171,12 @@ func TestFrozenNormsKeepTheirStatistics(t *testing.T) {
 	for suffix, v := range map[string]float32{nn.BNScale: 2, nn.BNOffset: 1, nn.BNMean: 5, nn.BNVariance: 3} {
 		w["c"+suffix] = &nn.Tensor{Shape: []int{1}, Data: []float32{v}}
 	}
-	backend, _, err := Open("go")
+	e, err := Open("go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for frozen, want := range map[bool]float32{true: 1 + 2*(7-5)/2, false: 1 + 2/math.Sqrt2} {
-		y := graph.MustExecOnce(backend, func(in *graph.Node) *graph.Node {
+		y := graph.MustExecOnce(e.Backend, func(in *graph.Node) *graph.Node {
 			f := Forward{Training: true, FrozenNorms: frozen, Observe: func(string, *graph.Node, *graph.Node) {}, Param: func(name string) *graph.Node {
 				return graph.Const(in.Graph(), tensors.FromFlatDataAndDimensions(w[name].Data, w[name].Shape...))
 			}}

@@ -5,7 +5,10 @@ package trainer
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
+	"xbmedge/internal/nn"
 	"xbmedge/training/internal/optim"
 	"xbmedge/training/internal/xbm"
 )
@@ -32,6 +35,9 @@ type NetworkConfig struct {
 	Channels  []int   `yaml:"channels" json:"channels"`     // smallcnn: one 3×3 convolution each
 	Size      int     `yaml:"size" json:"size"`             // input height and width, pixels
 	Embedding int     `yaml:"embedding" json:"embedding"`   // values in an embedding; 0: the backbone's pooled features are it
+	Pooling   string  `yaml:"pooling" json:"pooling"`       // globalavg or gem
+	Head      string  `yaml:"head" json:"head"`             // dense (after the pooling) or conv (1×1, before it) makes the embedding
+	Neck      int     `yaml:"neck" json:"neck"`             // values of a dense layer with ReLU before the embedding; 0: none
 	Weights   string  `yaml:"weights" json:"weights"`       // safetensors file of the backbone; empty: from scratch
 	BatchNorm string  `yaml:"batch_norm" json:"batch_norm"` // of the backbone: trained, frozen (its statistics stay) or folded (none)
 	// Freeze names the last layer of the frozen trunk, for example pool (only the head learns) or features.15.add.
@@ -87,7 +93,7 @@ type ScheduleConfig struct {
 func DefaultConfig() Config {
 	return Config{
 		Seed: 1, Backend: "go",
-		Network: NetworkConfig{Name: "smallcnn", Width: 1, Channels: []int{32, 64, 128, 256}, Size: 64, Embedding: 128, BatchNorm: bnTrained},
+		Network: NetworkConfig{Name: "smallcnn", Width: 1, Channels: []int{32, 64, 128, 256}, Size: 64, Embedding: 128, Pooling: string(nn.GlobalAvg), Head: headDense, BatchNorm: bnTrained},
 		Data:    DataConfig{Validation: 0.1, MinScale: 0.5, Jitter: 0.3, Rotation: 10},
 		Sampler: SamplerConfig{Classes: 16, Photos: 4},
 		Loss:    LossConfig{PositiveMargin: 1, NegativeMargin: 0.3, Weight: 1, Reduction: string(xbm.NonZero)},
@@ -110,7 +116,11 @@ func (c *Config) Validate() error {
 		}
 	}
 	n := &c.Network
-	check(n.Name == "smallcnn" || n.Name == "mobilenetv2", "network.name is %q: take smallcnn or mobilenetv2", n.Name)
+	check(slices.Contains(nn.Backbones(), n.Name), "network.name is %q: take %s", n.Name, strings.Join(nn.Backbones(), ", "))
+	check(n.Pooling == string(nn.GlobalAvg) || n.Pooling == string(nn.GeM), "network.pooling is %q: take globalavg or gem", n.Pooling)
+	check(n.Head == headDense || n.Head == headConv, "network.head is %q: take dense or conv", n.Head)
+	check(n.Neck >= 0 && n.Neck <= 8192, "network.neck is %d: take 0 to 8192", n.Neck)
+	check(n.Neck == 0 || n.Head == headDense, "network.neck needs network.head dense")
 	check(n.Name != "smallcnn" || len(n.Channels) > 0, "network.channels is empty: give one number for each convolution")
 	for _, ch := range n.Channels {
 		check(ch > 0, "network.channels holds %d: each must be above 0", ch)

@@ -98,6 +98,8 @@ func (l *learner) param(p nn.Parameter, v *model.Variable) (optim.Param, bool) {
 	layer := &l.net.Layers[p.Layer]
 	isWeight := p.Name == layer.Name+".weight"
 	switch {
+	case layer.Frozen:
+		return optim.Param{}, false
 	case p.Name == layer.Name+nn.BNMean || p.Name == layer.Name+nn.BNVariance:
 		return optim.Param{}, false // observed, not learned
 	case layer.BatchNorm && !isWeight && l.cfg.Network.BatchNorm == bnFrozen:
@@ -177,10 +179,8 @@ func (l *learner) memoryLoss(embeddings, labels, step *graph.Node) *graph.Node {
 	variable := func(name string) *model.Variable { return l.store.GetVariable(path.Join(memoryScope, name)) }
 	vars := [4]*model.Variable{variable("embeddings"), variable("labels"), variable("head"), variable("filled")}
 	before := xbm.Memory{Embeddings: vars[0].NodeValue(g), Labels: vars[1].NodeValue(g), Head: vars[2].NodeValue(g), Filled: vars[3].NodeValue(g)}
-	after, slots := before.Enqueue(embeddings, labels)
-	if start := l.cfg.XBM.StartIter; start > 0 {
-		after = after.When(graph.GreaterOrEqual(step, graph.Const(g, int32(start))), before)
-	}
+	started := graph.GreaterOrEqual(step, graph.Const(g, int32(l.cfg.XBM.StartIter)))
+	after, slots := before.EnqueueIf(started, embeddings, labels)
 	for i, value := range []*graph.Node{after.Embeddings, after.Labels, after.Head, after.Filled} {
 		vars[i].SetNodeValue(value)
 	}

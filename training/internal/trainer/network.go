@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"xbmedge/internal/nn"
+	"xbmedge/internal/weightfile"
 )
 
 // parts is the whole network and how it is cut: the trunk is frozen (nil where everything learns), the tail learns.
@@ -21,19 +22,40 @@ const (
 	bnFolded  = "folded"  // they are worked into the weights before training
 )
 
+// Where the values of an embedding are made of the backbone's channels.
+const (
+	headDense = "dense" // after the pooling
+	headConv  = "conv"  // before it, by a 1×1 convolution
+)
+
 // backbone builds the configured network without an embedding.
 func backbone(n *NetworkConfig) (*nn.Network, error) {
-	var net *nn.Network
-	switch n.Name {
-	case "smallcnn":
-		net = nn.SmallCNN(n.Size, n.Channels...)
-	case "mobilenetv2":
-		net = nn.MobileNetV2(n.Width, n.Size)
-		if n.BatchNorm != bnFolded {
-			net = net.WithBatchNorm()
+	net, err := nn.Backbone(n.Name, n.Width, n.Size, n.Channels)
+	if err != nil {
+		return nil, err
+	}
+	if n.BatchNorm == bnFolded {
+		net = net.WithoutBatchNorm()
+	}
+	return net, nil
+}
+
+// build builds the whole configured network on its backbone.
+func (n *NetworkConfig) build(net *nn.Network) (*nn.Network, error) {
+	var err error
+	if n.Pooling != "" {
+		if net, err = net.WithPooling(nn.Kind(n.Pooling)); err != nil {
+			return nil, err
 		}
-	default:
-		return nil, fmt.Errorf("network.name is %q", n.Name)
+	}
+	if n.Embedding > 0 && n.Head == headConv {
+		return net.WithProjection(n.Embedding)
+	}
+	if n.Neck > 0 {
+		net = net.WithNeck(n.Neck, n.BatchNorm != bnFolded)
+	}
+	if n.Embedding > 0 {
+		net = net.WithEmbedding(n.Embedding)
 	}
 	return net, nil
 }
@@ -45,9 +67,9 @@ func newParts(cfg *Config) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &parts{whole: backbone}
-	if n.Embedding > 0 {
-		m.whole = backbone.WithEmbedding(n.Embedding)
+	m := &parts{}
+	if m.whole, err = n.build(backbone); err != nil {
+		return nil, err
 	}
 	if m.weights, err = m.whole.Init(rand.New(rand.NewPCG(cfg.Seed, seedInit))); err != nil {
 		return nil, err
@@ -66,17 +88,21 @@ func newParts(cfg *Config) (*parts, error) {
 	return m, nil
 }
 
-// load takes the backbone's weights from a file. The embedding is taken too if the file has one of the right shape.
+// load takes the backbone's weights from a file. What follows the backbone is taken too if the file has it in the right
+// shape, under our own names.
 func (m *parts) load(path string, backbone *nn.Network) error {
-	w, err := nn.ReadSafetensors(path)
+	file, err := weightfile.Read(path)
 	if err != nil {
 		return err
 	}
-	if err := backbone.Check(w); err != nil {
+	w, err := weightfile.Match(backbone, file)
+	if err != nil {
 		return fmt.Errorf("weights %s do not fit network %s: %w", path, backbone.Name, err)
 	}
 	for name, fresh := range m.weights {
-		if t, err := w.Get(name, fresh.Shape...); err == nil {
+		if t, ok := w[name]; ok {
+			m.weights[name] = t
+		} else if t, err := file.Get(name, fresh.Shape...); err == nil {
 			m.weights[name] = t
 		}
 	}

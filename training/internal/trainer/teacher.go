@@ -8,6 +8,7 @@ import (
 
 	"xbmedge/internal/nn"
 	"xbmedge/internal/retrieval"
+	"xbmedge/internal/weightfile"
 )
 
 // TeacherConfig names a network whose embedding the run learns besides, or instead of, telling classes apart
@@ -81,11 +82,12 @@ func (c *TeacherConfig) network() (*nn.Network, nn.Weights, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err := nn.ReadSafetensors(c.Weights)
+	file, err := weightfile.Read(c.Weights)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := net.Check(w); err != nil {
+	w, err := weightfile.Match(net, file)
+	if err != nil {
 		return nil, nil, fmt.Errorf("weights %s do not fit network %s: %w", c.Weights, net.Name, err)
 	}
 	return net, w, nil
