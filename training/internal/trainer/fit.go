@@ -4,16 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"runtime"
-	"slices"
 	"time"
 
 	"xbmedge/internal/retrieval"
-	"xbmedge/internal/vision"
 	"xbmedge/training/internal/dataset"
 	"xbmedge/training/internal/engine"
 )
@@ -102,7 +96,7 @@ type fitting struct {
 	sampler  *dataset.PKSampler
 	inputs   inputs
 	labels   []int
-	learned  []int // indices of photos that are learned from
+	learned  []int // indices of photos that are learned from; their labels are 0…n−1
 	held     []int // indices of photos held back
 	skipped  int
 	at       position
@@ -126,11 +120,10 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 	if f.parts, err = newParts(f.cfg); err != nil {
 		return nil, err
 	}
-	frames, err := f.loadPhotos(ctx, d.Data)
+	photos, err := f.loadPhotos(ctx, d.Data)
 	if err != nil {
 		return nil, err
 	}
-	f.learned, f.held = split(f.labels, f.cfg.Data.Validation, f.cfg.Seed)
 	trainLabels := make([]int, len(f.learned))
 	for k, i := range f.learned {
 		trainLabels[k] = f.labels[i]
@@ -140,107 +133,20 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 		return nil, err
 	}
 	if f.parts.trunk == nil {
-		f.inputs, err = newPixels(frames, f.cfg)
+		f.inputs, err = newPixels(photos, f.cfg)
 	} else {
-		f.inputs, err = newViews(ctx, frames, f.parts, f.cfg, progress.Prepare)
+		f.inputs, err = newViews(ctx, photos, f.parts, f.cfg, progress.Prepare)
 	}
 	if err != nil {
 		return nil, err
 	}
-	f.at.Inputs = fingerprint(f.labels, frames, f.parts)
+	f.at.Inputs = fingerprint(f.labels, photos, f.parts)
 	f.learner, err = newLearner(backend, lowering, f.parts.tail, f.parts.weights, f.cfg)
 	return f, err
 }
 
-// roomToCrop is how much larger than the input photos are kept, so that random crops still have pixels to choose from.
-const roomToCrop = 1.25
-
-func (f *fitting) loadPhotos(ctx context.Context, root string) ([]vision.Frame, error) {
-	all, err := dataset.Open(TrainFolder(root))
-	if err != nil {
-		return nil, err
-	}
-	set, leftOut, err := all.ForTraining()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", root, err)
-	}
-	for _, class := range leftOut {
-		f.log.Warn("class left out: one photo makes no pair; add another", "class", class)
-	}
-	loaded, frames, skipped, err := set.Load(ctx, int(roomToCrop*float64(f.cfg.Network.Size)), f.cfg.workers())
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range skipped {
-		f.log.Warn("photo skipped", "path", s.Path, "err", s.Err)
-	}
-	f.skipped = len(skipped)
-	for _, class := range set.Classes {
-		if !slices.Contains(loaded.Classes, class) {
-			f.log.Warn("class left out: none of its photos can be read; replace them", "class", class)
-		}
-	}
-	loaded, frames, leftOut, err = loaded.ForTrainingWith(frames)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %d photos cannot be read: %w", root, f.skipped, err)
-	}
-	for _, class := range leftOut {
-		f.log.Warn("class left out: only one of its photos can be read, which makes no pair; replace the others", "class", class)
-	}
-	f.labels = loaded.Labels
-	if n := len(loaded.Classes); n < f.cfg.Sampler.Classes {
-		f.log.Warn("fewer classes than sampler.classes: batches are smaller", "classes", n)
-		f.cfg.Sampler.Classes = n
-	}
-	return frames, nil
-}
-
-// TrainFolder returns root/train where there is one, else root.
-func TrainFolder(root string) string {
-	if sub := filepath.Join(root, "train"); isFolder(sub) {
-		return sub
-	}
-	return root
-}
-
-func isFolder(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
-}
-
-// split holds back a share of each class's photos, at least one of a class with three or more, and returns the indices
-// that are left to train on and those held back, ascending.
-func split(labels []int, share float64, seed uint64) (train, held []int) {
-	byClass := map[int][]int{}
-	classes := 0
-	for i, l := range labels {
-		byClass[l] = append(byClass[l], i)
-		classes = max(classes, l+1)
-	}
-	back := make([]bool, len(labels))
-	rng := rand.New(rand.NewPCG(seed, seedSplit))
-	for class := range classes {
-		photos := byClass[class]
-		n := 0
-		if share > 0 && len(photos) >= 3 {
-			n = min(max(1, int(math.Round(share*float64(len(photos))))), len(photos)-2)
-		}
-		for _, k := range rng.Perm(len(photos))[:n] {
-			back[photos[k]] = true
-		}
-	}
-	for i := range labels {
-		if back[i] {
-			held = append(held, i)
-		} else {
-			train = append(train, i)
-		}
-	}
-	return train, held
-}
-
-// evaluate measures retrieval: photos held back look for their class among those learned from. With none held back
-// each photo looks among all others.
+// evaluate measures retrieval: photos held back look for their class among those learned from, or, where whole classes
+// are held back, among one another. With none held back each photo looks among all others.
 func (f *fitting) evaluate(ctx context.Context) (*Metrics, error) {
 	w, err := f.learner.weights()
 	if err != nil {
@@ -268,16 +174,17 @@ func (f *fitting) evaluate(ctx context.Context) (*Metrics, error) {
 		}
 		return e, labels
 	}
-	gallery, galleryLabels := pick(f.learned)
+	asking, among := f.measured()
+	gallery, galleryLabels := pick(among)
 	m := &Metrics{Step: f.at.Step}
 	var recall []float64
-	if len(f.held) == 0 {
+	if len(asking) == 0 {
 		if recall, err = retrieval.RecallAtKLeaveOneOut(gallery, galleryLabels, 1, 5); err != nil {
 			return nil, err
 		}
 		m.MAP, err = retrieval.MeanAveragePrecisionLeaveOneOut(gallery, galleryLabels)
 	} else {
-		queries, queryLabels := pick(f.held)
+		queries, queryLabels := pick(asking)
 		if recall, err = retrieval.RecallAtK(queries, queryLabels, gallery, galleryLabels, 1, 5); err != nil {
 			return nil, err
 		}
@@ -295,17 +202,4 @@ func (c *Config) workers() int {
 		return c.Workers
 	}
 	return runtime.GOMAXPROCS(0)
-}
-
-func (c *DataConfig) augment() dataset.Augment {
-	a := dataset.Augment{
-		CropScaleMin: c.MinScale, CropScaleMax: 1, CropAspect: 1.2,
-		Warp: 0.7, WarpDegrees: c.Rotation, WarpTilt: 0.05,
-		Jitter: 0.8, Brightness: c.Jitter, Contrast: c.Jitter, Saturation: c.Jitter, Hue: 30 * c.Jitter,
-		Blur: 0.1, Noise: 0.2, NoiseSigma: 6, Erase: 0.2, EraseScaleMax: 0.12,
-	}
-	if c.Flip {
-		a.Flip = 0.5
-	}
-	return a
 }

@@ -10,8 +10,8 @@ import (
 	"xbmedge/internal/nn"
 	"xbmedge/internal/tflite"
 	"xbmedge/internal/tflitefile"
-	"xbmedge/internal/vision"
 	"xbmedge/training/internal/dataset"
+	"xbmedge/training/internal/frames"
 )
 
 // inputs yields what the learner takes in: pixels, or what a frozen trunk makes of them.
@@ -27,32 +27,23 @@ var (
 	_ inputs = (*views)(nil)
 )
 
-// pixels are photos in memory, varied anew at every step.
+// pixels are photos, varied anew at every step.
 type pixels struct {
 	*dataset.Batcher
-	plain []vision.Frame
+	viewer *dataset.Viewer
 }
 
-func newPixels(frames []vision.Frame, cfg *Config) (*pixels, error) {
+func newPixels(photos dataset.Source, cfg *Config) (*pixels, error) {
 	size := cfg.Network.Size
-	b, err := dataset.NewBatcher(frames, cfg.Data.augment(), size, size, cfg.workers(), cfg.Seed^seedBatch)
+	b, err := dataset.NewBatcher(photos, cfg.Data.Augment, size, size, cfg.workers(), cfg.Seed^seedBatch)
 	if err != nil {
 		return nil, err
 	}
-	p := &pixels{Batcher: b, plain: make([]vision.Frame, len(frames))}
-	resize := vision.NewPreprocessor(size, size)
-	for i, f := range frames {
-		small, err := resize.Resize(f)
-		if err != nil {
-			return nil, err
-		}
-		p.plain[i] = vision.NewFrame(size, size)
-		copy(p.plain[i].Pix, small.Pix)
-	}
-	return p, nil
+	v, err := dataset.NewViewer(photos, cfg.Data.Resize, size, size)
+	return &pixels{b, v}, err
 }
 
-func (p *pixels) Plain(i int, dst []float32) error { return vision.Float32(dst, p.plain[i]) }
+func (p *pixels) Plain(i int, dst []float32) error { return p.viewer.Fill(i, dst) }
 
 // views are a frozen trunk's outputs: for each photo the plain one and a number of variations, computed once.
 type views struct {
@@ -64,48 +55,34 @@ type views struct {
 }
 
 // newViews runs the trunk on every photo, plain and varied. Done is called now and then with the share that is done.
-func newViews(ctx context.Context, frames []vision.Frame, m *parts, cfg *Config, done func(share float64)) (*views, error) {
+func newViews(ctx context.Context, photos dataset.Source, m *parts, cfg *Config, done func(share float64)) (*views, error) {
 	trunk, err := floatModel(m.trunk, m.weights)
 	if err != nil {
 		return nil, fmt.Errorf("frozen trunk: %w", err)
 	}
-	v := &views{seed: cfg.Seed ^ seedBatch, size: m.tail.Input.Size(), photos: len(frames), varied: cfg.Network.Views}
+	v := &views{seed: cfg.Seed ^ seedBatch, size: m.tail.Input.Size(), photos: photos.Len(), varied: cfg.Network.Views}
 	rounds := 1 + v.varied
 	v.values = make([]float32, rounds*v.photos*v.size)
 	size := cfg.Network.Size
-	augmenters := sync.Pool{}
+	viewer, err := dataset.NewViewer(photos, cfg.Data.Resize, size, size)
+	if err != nil {
+		return nil, err
+	}
+	variations, err := dataset.NewVariations(photos, cfg.Data.Augment, size, size, cfg.Seed^seedViews)
+	if err != nil {
+		return nil, err
+	}
 	for round := range rounds {
-		augment := dataset.Augment{}
+		fill := viewer.Fill
 		if round > 0 {
-			augment = cfg.Data.augment()
-		}
-		augmenters.New = func() any {
-			a, err := dataset.NewAugmenter(augment, size, size)
-			if err != nil {
-				return err
-			}
-			return a
-		}
-		fill := func(i int, dst []float32) error {
-			augmenter, ok := augmenters.Get().(*dataset.Augmenter)
-			if !ok {
-				return augment.Validate()
-			}
-			defer augmenters.Put(augmenter)
-			var out vision.Frame
-			rng := dataset.Rand(cfg.Seed^seedViews, uint64(round), uint64(i))
-			if err := augmenter.Apply(rng, frames[i], &out); err != nil {
-				return err
-			}
-			return vision.Float32(dst, out)
+			fill = func(i int, dst []float32) error { return variations.Fill(uint64(round), i, dst) }
 		}
 		offset := round * v.photos
 		keep := func(i int, y []float32) { copy(v.values[(offset+i)*v.size:], y) }
 		progress := func(n int) { done(float64(offset+n) / float64(rounds*v.photos)) }
-		if err := runAll(ctx, trunk, len(frames), cfg.workers(), fill, keep, progress); err != nil {
+		if err := runAll(ctx, trunk, photos.Len(), cfg.workers(), fill, keep, progress); err != nil {
 			return nil, fmt.Errorf("frozen trunk: %w", err)
 		}
-		augmenters = sync.Pool{}
 	}
 	return v, nil
 }
@@ -205,11 +182,11 @@ func runOne(interpreter *tflite.Interpreter, i int, fill func(i int, dst []float
 }
 
 // fingerprint tells apart what a run learns from: the photos' pixels and classes, and the weights of a frozen trunk.
-func fingerprint(labels []int, frames []vision.Frame, m *parts) string {
+func fingerprint(labels []int, photos *frames.Store, m *parts) string {
 	sum := sha256.New()
-	for i, f := range frames {
-		fmt.Fprintf(sum, "%d %d×%d ", labels[i], f.Width, f.Height)
-		sum.Write(f.Pix)
+	for i, label := range labels {
+		width, height := photos.Size(i)
+		fmt.Fprintf(sum, "%d %d×%d %x ", label, width, height, photos.Digest(i))
 	}
 	if m.trunk != nil {
 		fmt.Fprint(sum, checksum(m.weights))
