@@ -200,3 +200,21 @@ func (f *fitting) measured() (queries, gallery []int) {
 	}
 	return f.held, f.learned
 }
+
+// batches begins to prepare the batches of the steps that are left.
+func (f *fitting) batches() (*dataset.Prefetcher, error) {
+	var err error
+	if f.drawn, err = f.sampler.Position(); err != nil {
+		return nil, err
+	}
+	draw := func() (dataset.Drawn, error) {
+		indices := f.sampler.Next()
+		for place, k := range indices {
+			indices[place] = f.learned[k]
+		}
+		after, err := f.sampler.Position()
+		return dataset.Drawn{Indices: indices, After: after}, err
+	}
+	values := f.parts.tail.Input.Size()
+	return dataset.NewPrefetcher(draw, f.inputs, values, uint64(f.at.Step), uint64(f.cfg.Schedule.Steps)), nil
+}

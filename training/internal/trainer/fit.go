@@ -96,8 +96,9 @@ type fitting struct {
 	sampler  *dataset.PKSampler
 	inputs   inputs
 	labels   []int
-	learned  []int // indices of photos that are learned from; their labels are 0…n−1
-	held     []int // indices of photos held back
+	learned  []int            // indices of photos that are learned from; their labels are 0…n−1
+	held     []int            // indices of photos held back
+	drawn    dataset.Position // of the sampler after the latest step; the sampler itself is a batch ahead
 	skipped  int
 	at       position
 	unsaved  bool // at is newer than the latest checkpoint

@@ -13,8 +13,12 @@ import (
 func (f *fitting) train(ctx context.Context) (*Result, error) {
 	s := &f.cfg.Schedule
 	batch := f.sampler.BatchSize()
-	x := make([]float32, batch*f.parts.tail.Input.Size())
 	labels := make([]int32, batch)
+	batches, err := f.batches()
+	if err != nil {
+		return nil, err
+	}
+	defer batches.Close()
 	f.meter.reset()
 	for {
 		if f.at.Evaluated != f.at.Step && (f.at.Step%s.Evaluate == 0 || f.at.Step == s.Steps) {
@@ -36,19 +40,22 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 		if ctx.Err() != nil {
 			return nil, f.interrupt()
 		}
-		indices := f.sampler.Next()
-		for place, k := range indices {
-			indices[place] = f.learned[k]
-			labels[place] = int32(f.labels[f.learned[k]])
-		}
-		if err := f.inputs.Fill(uint64(f.at.Step), indices, x); err != nil {
+		b, err := batches.Next(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, f.interrupt()
+			}
 			return nil, err
 		}
-		loss, err := f.learner.step(x, labels, f.cfg.Optimizer.rate(f.at.Step, s.Steps))
+		for place, i := range b.Indices {
+			labels[place] = int32(f.labels[i])
+		}
+		loss, err := f.learner.step(b.Inputs, labels, f.cfg.Optimizer.rate(f.at.Step, s.Steps))
 		if err != nil {
 			return nil, err
 		}
 		f.at.Step++
+		f.drawn = b.After
 		f.at.Losses += loss
 		f.meter.images += batch
 		f.unsaved = true
@@ -112,7 +119,7 @@ func (f *fitting) save(name string) error {
 	if err != nil {
 		return err
 	}
-	sampler, err := f.sampler.State()
+	sampler, err := f.drawn.State()
 	if err != nil {
 		return err
 	}
