@@ -95,10 +95,10 @@ func BenchmarkLoad(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			p := NewPrefetcher(drawFrom(sampler), batcher, 3*benchSize*benchSize, 0, 1<<40)
+			p := NewPrefetcher(b.Context(), drawFrom(sampler), batcher, 3*benchSize*benchSize, 0, 1<<40)
 			defer p.Close()
 			for b.Loop() {
-				if _, err := p.Next(b.Context()); err != nil {
+				if _, err := p.Next(); err != nil {
 					b.Fatal(err)
 				}
 			}

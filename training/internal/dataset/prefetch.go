@@ -27,11 +27,12 @@ type Filler interface {
 // Prefetcher prepares the next batch on a goroutine of its own while a step runs on the one before. Batches come in
 // the order of their steps and are those that a plain loop of draw and Fill would make.
 type Prefetcher struct {
-	ready  chan result
-	free   chan *Batch // buffers that nobody uses
-	given  *Batch      // to the caller
-	cancel context.CancelFunc
-	group  sync.WaitGroup
+	ready   chan result
+	free    chan *Batch // buffers that nobody uses
+	given   *Batch      // to the caller
+	stopped error       // why there are no more batches; to be read when ready is closed
+	cancel  context.CancelFunc
+	group   sync.WaitGroup
 }
 
 type result struct {
@@ -44,9 +45,9 @@ type result struct {
 const ahead = 2
 
 // NewPrefetcher begins to prepare the batches of the steps first…end−1. Inputs have that many values a photo. draw and
-// fill are called on one other goroutine, in turns. The Prefetcher has to be closed.
-func NewPrefetcher(draw func() (Drawn, error), fill Filler, values int, first, end uint64) *Prefetcher {
-	ctx, cancel := context.WithCancel(context.Background())
+// fill are called on one other goroutine, in turns, which ends with ctx. The Prefetcher has to be closed.
+func NewPrefetcher(ctx context.Context, draw func() (Drawn, error), fill Filler, values int, first, end uint64) *Prefetcher {
+	ctx, cancel := context.WithCancel(ctx)
 	p := &Prefetcher{ready: make(chan result), free: make(chan *Batch, ahead), cancel: cancel}
 	for range ahead {
 		p.free <- &Batch{}
@@ -58,12 +59,14 @@ func NewPrefetcher(draw func() (Drawn, error), fill Filler, values int, first, e
 			select {
 			case b = <-p.free:
 			case <-ctx.Done():
+				p.stopped = ctx.Err()
 				return
 			}
 			err := b.prepare(step, draw, fill, values)
 			select {
 			case p.ready <- result{b, err}:
 			case <-ctx.Done():
+				p.stopped = ctx.Err()
 				return
 			}
 			if err != nil {
@@ -88,23 +91,22 @@ func (b *Batch) prepare(step uint64, draw func() (Drawn, error), fill Filler, va
 	return fill.Fill(step, b.Indices, b.Inputs)
 }
 
-// Next returns the next batch, which is valid until Next is called again; nil after the last one or an error. The error
-// is that of draw or Fill, or of ctx when that ends while the batch is not ready. It is for one goroutine.
-func (p *Prefetcher) Next(ctx context.Context) (*Batch, error) {
+// Next waits for the next batch, which is valid until Next is called again; it is nil after the last one or an error.
+// The error is that of draw, of Fill, or of the context. Next is for one goroutine.
+func (p *Prefetcher) Next() (*Batch, error) {
 	if p.given != nil {
 		p.free <- p.given // has room for all there are
 		p.given = nil
 	}
-	select {
-	case r := <-p.ready:
-		if r.err != nil {
-			return nil, r.err
-		}
-		p.given = r.batch
-		return r.batch, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	r, more := <-p.ready
+	switch {
+	case !more:
+		return nil, p.stopped
+	case r.err != nil:
+		return nil, r.err
 	}
+	p.given = r.batch
+	return r.batch, nil
 }
 
 // Close ends the preparation and waits for it.

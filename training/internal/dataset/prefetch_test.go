@@ -53,10 +53,10 @@ func TestPrefetcherGivesWhatAPlainLoopGives(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := NewPrefetcher(drawFrom(newSampler(t, labels, 2, 2, 1)), b, size, first, end)
+		p := NewPrefetcher(t.Context(), drawFrom(newSampler(t, labels, 2, 2, 1)), b, size, first, end)
 		var got []step
 		for {
-			batch, err := p.Next(t.Context())
+			batch, err := p.Next()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,10 +79,10 @@ func TestPrefetcherGivesWhatAPlainLoopGives(t *testing.T) {
 // A batch is not touched before the next one is asked for.
 func TestPrefetcherLeavesTheBatchInUseAlone(t *testing.T) {
 	fill := fillFunc(func(step uint64, _ []int, dst []float32) error { dst[0] = float32(step); return nil })
-	p := NewPrefetcher(func() (Drawn, error) { return Drawn{Indices: []int{0}}, nil }, fill, 1, 0, 50)
+	p := NewPrefetcher(t.Context(), func() (Drawn, error) { return Drawn{Indices: []int{0}}, nil }, fill, 1, 0, 50)
 	defer p.Close()
 	for want := range uint64(50) {
-		b, err := p.Next(t.Context())
+		b, err := p.Next()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,46 +102,51 @@ func TestPrefetcherStops(t *testing.T) {
 	draw := func() (Drawn, error) { return Drawn{Indices: []int{0, 0}}, nil }
 	sound := fillFunc(func(uint64, []int, []float32) error { return nil })
 
-	p := NewPrefetcher(draw, sound, 1, 0, 1000) // closed with batches left, one in use
-	if _, err := p.Next(t.Context()); err != nil {
+	p := NewPrefetcher(t.Context(), draw, sound, 1, 0, 1000) // closed with batches left, one in use
+	if _, err := p.Next(); err != nil {
 		t.Fatal(err)
 	}
 	p.Close()
 	p.Close() // twice is harmless
 
-	p = NewPrefetcher(draw, fillFunc(func(step uint64, _ []int, _ []float32) error {
+	p = NewPrefetcher(t.Context(), draw, fillFunc(func(step uint64, _ []int, _ []float32) error {
 		if step == 2 {
 			return broken
 		}
 		return nil
 	}), 1, 0, 1000)
 	for range 2 {
-		if _, err := p.Next(t.Context()); err != nil {
+		if _, err := p.Next(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := p.Next(t.Context()); !errors.Is(err, broken) {
+	if _, err := p.Next(); !errors.Is(err, broken) {
 		t.Errorf("Fill's error came as %v", err)
 	}
-	if b, err := p.Next(t.Context()); b != nil || err != nil {
+	if b, err := p.Next(); b != nil || err != nil {
 		t.Errorf("after the error: %v, %v", b, err)
 	}
 	p.Close()
 
-	p = NewPrefetcher(func() (Drawn, error) { return Drawn{}, broken }, sound, 1, 0, 5)
-	if _, err := p.Next(t.Context()); !errors.Is(err, broken) {
+	p = NewPrefetcher(t.Context(), func() (Drawn, error) { return Drawn{}, broken }, sound, 1, 0, 5)
+	if _, err := p.Next(); !errors.Is(err, broken) {
 		t.Errorf("draw's error came as %v", err)
 	}
 	p.Close()
 
-	// Fill hangs: the caller can still leave.
-	hold := make(chan struct{})
-	p = NewPrefetcher(draw, fillFunc(func(uint64, []int, []float32) error { <-hold; return nil }), 1, 0, 5)
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := p.Next(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
+	p = NewPrefetcher(ctx, draw, fillFunc(func(uint64, []int, []float32) error { cancel(); return nil }), 1, 0, 1000)
+	for range 5 { // some may be ready still
+		_, err := p.Next()
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled: %v", err)
+		}
+		p.Close()
+		return
 	}
-	close(hold)
+	t.Error("five batches after the context ended")
 	p.Close()
 }

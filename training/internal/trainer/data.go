@@ -202,7 +202,7 @@ func (f *fitting) measured() (queries, gallery []int) {
 }
 
 // batches begins to prepare the batches of the steps that are left.
-func (f *fitting) batches() (*dataset.Prefetcher, error) {
+func (f *fitting) batches(ctx context.Context) (*dataset.Prefetcher, error) {
 	var err error
 	if f.drawn, err = f.sampler.Position(); err != nil {
 		return nil, err
@@ -216,5 +216,5 @@ func (f *fitting) batches() (*dataset.Prefetcher, error) {
 		return dataset.Drawn{Indices: indices, After: after}, err
 	}
 	values := f.parts.tail.Input.Size()
-	return dataset.NewPrefetcher(draw, f.inputs, values, uint64(f.at.Step), uint64(f.cfg.Schedule.Steps)), nil
+	return dataset.NewPrefetcher(ctx, draw, f.inputs, values, uint64(f.at.Step), uint64(f.cfg.Schedule.Steps)), nil
 }

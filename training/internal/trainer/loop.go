@@ -14,7 +14,7 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 	s := &f.cfg.Schedule
 	batch := f.sampler.BatchSize()
 	labels := make([]int32, batch)
-	batches, err := f.batches()
+	batches, err := f.batches(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 		if ctx.Err() != nil {
 			return nil, f.interrupt()
 		}
-		b, err := batches.Next(ctx)
+		b, err := batches.Next()
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, f.interrupt()
