@@ -19,6 +19,9 @@ type fitFlags struct {
 	set                                      cli.Settings
 }
 
+// photosUsage is what --data takes, in words.
+const photosUsage = "`FILE` or folder with the photos: class folders, or train/ with them in it; Stanford Online Products; or a list with a path and the number of a class in each line"
+
 func fitCommand() cli.Command {
 	return cli.Command{
 		Name: "fit", Summary: "train, or go on with a stopped run",
@@ -33,7 +36,7 @@ over both.`,
 xbm-train fit --resume runs/1`,
 		Setup: func(f *cli.Flags) cli.Func {
 			var o fitFlags
-			f.StringVar(&o.data, "data", "", "`FOLDER` of class folders, or one with train/ in it")
+			f.StringVar(&o.data, "data", "", photosUsage)
 			f.StringVar(&o.out, "out", "", "`FOLDER` of the new run")
 			f.StringVar(&o.config, "config", "", "YAML `FILE`; see configs/train.yaml")
 			f.StringVar(&o.weights, "weights", "", "`FILE` with pretrained weights of the backbone; short for --set network.weights=FILE")

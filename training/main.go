@@ -9,10 +9,10 @@ func newProgram() *cli.Program {
 	return &cli.Program{
 		Name:    "xbm-train",
 		Summary: "train an image embedding with cross-batch memory",
-		Long: `Photos lie in one folder a class (JPEG or PNG). A trained run is measured with
+		Long: `Photos (JPEG or PNG) lie in one folder a class, or are named in a list. A trained run is measured with
 eval, on photos it has not seen, and turned into a model with xbm-convert.`,
 		Commands: []cli.Command{
-			synthCommand(), clipCommand(), fitCommand(), evalCommand(), predictCommand(), enginesCommand(), versionCommand(),
+			synthCommand(), clipCommand(), dataCommand(), fitCommand(), evalCommand(), predictCommand(), enginesCommand(), versionCommand(),
 		},
 	}
 }

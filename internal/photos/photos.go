@@ -114,39 +114,41 @@ type Skipped struct {
 // A photo that cannot be decoded is skipped and reported, in the order of photos. It is an error when none can be, or
 // when ctx is done before all are read.
 func Load(ctx context.Context, photos []Photo, workers int, use func(i int, f vision.Frame)) ([]Skipped, error) {
+	var using sync.Mutex
+	return Each(ctx, photos, workers, func(i int) error {
+		frame, err := vision.DecodeFile(photos[i].Path)
+		if err != nil {
+			return err
+		}
+		using.Lock()
+		defer using.Unlock()
+		use(i, frame)
+		return nil
+	})
+}
+
+// Each is Load for a read that does the whole of the work: it is called with the index of each photo, on several
+// goroutines at once, and the photos for which it returns an error, which names the file, are the ones skipped. An
+// error that ctx was cancelled with (context.WithCancelCause) comes back as the reason for stopping.
+func Each(ctx context.Context, photos []Photo, workers int, read func(i int) error) ([]Skipped, error) {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
 	next := make(chan int) // unbuffered: a worker takes an index when it is free
 	failures := make([]error, len(photos))
-	var using sync.Mutex
 	var group sync.WaitGroup
 	for range min(workers, len(photos)) {
 		group.Go(func() {
 			for i := range next {
-				frame, err := vision.DecodeFile(photos[i].Path)
-				if err != nil {
-					failures[i] = err
-					continue
-				}
-				using.Lock()
-				use(i, frame)
-				using.Unlock()
+				failures[i] = read(i)
 			}
 		})
 	}
-	var stopped error
-feed:
-	for i := range photos {
-		// Asked first: select alone would go on half the time while a worker is waiting.
-		if stopped = ctx.Err(); stopped != nil {
-			break
-		}
+	// Asked first: select alone would go on half the time while a worker is waiting.
+	for i := 0; i < len(photos) && ctx.Err() == nil; i++ {
 		select {
 		case next <- i:
 		case <-ctx.Done():
-			stopped = ctx.Err()
-			break feed
 		}
 	}
 	close(next)
@@ -158,7 +160,7 @@ feed:
 			skipped = append(skipped, Skipped{Path: photos[i].Path, Err: err})
 		}
 	}
-	if stopped != nil {
+	if stopped := context.Cause(ctx); stopped != nil {
 		return skipped, fmt.Errorf("load photos: stopped before all were read: %w", stopped)
 	}
 	if len(skipped) > 0 && len(skipped) == len(photos) {

@@ -10,45 +10,48 @@ import (
 )
 
 // Augment says how photos are varied. Probabilities are 0…1; the zero value only scales the photo and crops its
-// centre, exactly as the board does.
+// centre, exactly as the board does. The keys are those of the trainer's configuration.
 type Augment struct {
-	CropScaleMin, CropScaleMax float64 // share of the photo's area that a random crop keeps; 0, 0: centre crop instead
-	CropAspect                 float64 // crops are up to this much wider or taller than the output; 1 or 0: same shape
-	Flip                       float64 // probability of mirroring left and right
-	Warp                       float64 // probability of turning and tilting
-	WarpDegrees                float64 // largest turn
-	WarpTilt                   float64 // largest shift of a corner, as a share of the side
-	Jitter                     float64 // probability of the four changes of colour that follow
-	Brightness                 float64 // factor 1 ± this
-	Contrast                   float64 // factor 1 ± this
-	Saturation                 float64 // factor 1 ± this
-	Hue                        float64 // turn of the colour circle by ± this many degrees
-	Gray                       float64 // probability of taking the colour away
-	Blur                       float64 // probability of a light blur
-	Noise                      float64 // probability of sensor noise
-	NoiseSigma                 float64 // largest standard deviation of the noise, in steps of 0…255
-	Erase                      float64 // probability of covering a rectangle
-	EraseScaleMax              float64 // largest share of the area that is covered
+	CropScaleMin  float64 `yaml:"crop_scale_min" json:"crop_scale_min"`   // share of the photo's area that a random crop keeps, at least
+	CropScaleMax  float64 `yaml:"crop_scale_max" json:"crop_scale_max"`   // and at most; 0: the centre instead of a random crop
+	CropAspect    float64 `yaml:"crop_aspect" json:"crop_aspect"`         // crops are up to this much wider or taller than the output; 1 or 0: same shape
+	Flip          float64 `yaml:"flip" json:"flip"`                       // probability of mirroring left and right
+	Warp          float64 `yaml:"warp" json:"warp"`                       // probability of turning and tilting
+	WarpDegrees   float64 `yaml:"warp_degrees" json:"warp_degrees"`       // largest turn
+	WarpTilt      float64 `yaml:"warp_tilt" json:"warp_tilt"`             // largest shift of a corner, as a share of the side
+	Jitter        float64 `yaml:"jitter" json:"jitter"`                   // probability of the four changes of colour that follow
+	Brightness    float64 `yaml:"brightness" json:"brightness"`           // factor 1 ± this
+	Contrast      float64 `yaml:"contrast" json:"contrast"`               // factor 1 ± this
+	Saturation    float64 `yaml:"saturation" json:"saturation"`           // factor 1 ± this
+	Hue           float64 `yaml:"hue" json:"hue"`                         // turn of the colour circle by ± this many degrees
+	Gray          float64 `yaml:"gray" json:"gray"`                       // probability of taking the colour away
+	Blur          float64 `yaml:"blur" json:"blur"`                       // probability of a light blur
+	Noise         float64 `yaml:"noise" json:"noise"`                     // probability of sensor noise
+	NoiseSigma    float64 `yaml:"noise_sigma" json:"noise_sigma"`         // largest standard deviation of the noise, in steps of 0…255
+	Erase         float64 `yaml:"erase" json:"erase"`                     // probability of covering a rectangle
+	EraseScaleMin float64 `yaml:"erase_scale_min" json:"erase_scale_min"` // smallest share of the area that is covered
+	EraseScaleMax float64 `yaml:"erase_scale_max" json:"erase_scale_max"` // largest share of the area that is covered
 }
 
-// Validate reports all settings that make no sense, by name.
+// Validate reports all settings that make no sense, by their keys.
 func (a Augment) Validate() error {
 	var faults []error
-	within := func(name string, value, low, high float64) {
+	within := func(key string, value, low, high float64) {
 		if !(value >= low && value <= high) { // refuses NaN too
-			faults = append(faults, fmt.Errorf("augmentation: %s is %v, must be %v to %v", name, value, low, high))
+			faults = append(faults, fmt.Errorf("%s is %v, must be %v to %v", key, value, low, high))
 		}
 	}
-	within("crop scale max", a.CropScaleMax, 0, 1)
-	within("crop scale min", a.CropScaleMin, 0, a.CropScaleMax)
+	within("crop_scale_max", a.CropScaleMax, 0, 1)
 	if a.CropScaleMax > 0 {
-		within("crop scale min", a.CropScaleMin, 0.01, a.CropScaleMax)
+		within("crop_scale_min", a.CropScaleMin, 0.01, a.CropScaleMax)
+	} else {
+		within("crop_scale_min", a.CropScaleMin, 0, 1) // not used
 	}
 	if a.CropAspect != 0 {
-		within("crop aspect", a.CropAspect, 1, 4)
+		within("crop_aspect", a.CropAspect, 1, 4)
 	}
 	for _, share := range []struct {
-		name  string
+		key   string
 		value float64
 	}{
 		{"flip", a.Flip},
@@ -61,14 +64,15 @@ func (a Augment) Validate() error {
 		{"brightness", a.Brightness},
 		{"contrast", a.Contrast},
 		{"saturation", a.Saturation},
-		{"erase scale max", a.EraseScaleMax},
+		{"erase_scale_max", a.EraseScaleMax},
 	} {
-		within(share.name, share.value, 0, 1)
+		within(share.key, share.value, 0, 1)
 	}
-	within("warp degrees", a.WarpDegrees, 0, 180)
-	within("warp tilt", a.WarpTilt, 0, 0.4)
+	within("erase_scale_min", a.EraseScaleMin, 0, a.EraseScaleMax)
+	within("warp_degrees", a.WarpDegrees, 0, 180)
+	within("warp_tilt", a.WarpTilt, 0, 0.4)
 	within("hue", a.Hue, 0, 180)
-	within("noise sigma", a.NoiseSigma, 0, 128)
+	within("noise_sigma", a.NoiseSigma, 0, 128)
 	return errors.Join(faults...)
 }
 
@@ -83,15 +87,20 @@ type Augmenter struct {
 // NewAugmenter makes an Augmenter whose results are width×height pixels.
 func NewAugmenter(a Augment, width, height int) (*Augmenter, error) {
 	if err := a.Validate(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("augmentation: %w", err)
 	}
 	if width <= 0 || height <= 0 {
 		return nil, fmt.Errorf("augmentation: a size of %d×%d is not positive", width, height)
 	}
+	return (&Augmenter{augment: a, width: width, height: height}).another(), nil
+}
+
+// another returns an Augmenter that does the same, with memory of its own.
+func (g *Augmenter) another() *Augmenter {
 	return &Augmenter{
-		augment: a, width: width, height: height,
-		resize: vision.NewPreprocessor(width, height), scratch: vision.NewFrame(width, height),
-	}, nil
+		augment: g.augment, width: g.width, height: g.height,
+		resize: vision.NewPreprocessor(g.width, g.height), scratch: vision.NewFrame(g.width, g.height),
+	}
 }
 
 // Apply writes a variation of src into dst, which is given the output's size and, when it is too small, memory. The
@@ -128,7 +137,7 @@ func (g *Augmenter) Apply(rng *rand.Rand, src vision.Frame, dst *vision.Frame) e
 		noise(rand.New(rand.NewPCG(rng.Uint64(), 0)), *dst, rng.Float64()*a.NoiseSigma)
 	}
 	if chance(rng, a.Erase) {
-		erase(rng, *dst, a.EraseScaleMax)
+		erase(rng, *dst, a.EraseScaleMin, a.EraseScaleMax)
 	}
 	return nil
 }

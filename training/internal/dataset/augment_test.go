@@ -22,6 +22,12 @@ func scene(width, height int) vision.Frame {
 	return f
 }
 
+// held is a Source of frames in memory.
+type held []vision.Frame
+
+func (h held) Len() int                                     { return len(h) }
+func (h held) Frame(i int, _ *[]byte) (vision.Frame, error) { return h[i], nil }
+
 func apply(t *testing.T, a Augment, src vision.Frame, seed uint64) vision.Frame {
 	t.Helper()
 	g, err := NewAugmenter(a, 48, 32)
@@ -75,6 +81,7 @@ func TestEachVariation(t *testing.T) {
 		"blur":       {Augment{Blur: 1}, 0.02, 6},
 		"noise":      {Augment{Noise: 1, NoiseSigma: 20}, 0.5, 20},
 		"erase":      {Augment{Erase: 1, EraseScaleMax: 0.5}, 1, 60},
+		"erase most": {Augment{Erase: 1, EraseScaleMin: 0.9, EraseScaleMax: 1}, 20, 120},
 	} {
 		before := append([]byte(nil), src.Pix...)
 		sum := 0.0
@@ -129,7 +136,7 @@ func TestAugmentValidate(t *testing.T) {
 		t.Errorf("default: %v", err)
 	}
 	err := Augment{CropScaleMin: 0.9, CropScaleMax: 0.5, Flip: 2, Hue: -1, CropAspect: 0.5}.Validate()
-	for _, name := range []string{"crop scale min", "flip", "hue", "crop aspect"} {
+	for _, name := range []string{"crop_scale_min", "flip", "hue", "crop_aspect"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v does not name %s", err, name)
 		}
@@ -140,7 +147,7 @@ func TestAugmentValidate(t *testing.T) {
 }
 
 func TestBatcherDoesNotDependOnWorkers(t *testing.T) {
-	frames := []vision.Frame{scene(60, 50), scene(40, 90), scene(33, 33)}
+	frames := held{scene(60, 50), scene(40, 90), scene(33, 33)}
 	indices := []int{2, 0, 1, 1, 0, 2, 2}
 	fill := func(workers int, step uint64) []float32 {
 		b, err := NewBatcher(frames, mixture(), 24, 24, workers, 9)
@@ -198,7 +205,7 @@ func TestApplyNeverFails(t *testing.T) {
 }
 
 func BenchmarkFill(b *testing.B) {
-	frames := []vision.Frame{scene(96, 96), scene(128, 96)}
+	frames := held{scene(96, 96), scene(128, 96)}
 	batcher, err := NewBatcher(frames, mixture(), 64, 64, 1, 1)
 	if err != nil {
 		b.Fatal(err)

@@ -1,5 +1,6 @@
-// Package dataset feeds the trainer: a folder of photos with one sub-folder a class, a sampler that puts batches
-// together and the augmentation of their photos.
+// Package dataset feeds the trainer: photos with their classes (folders, lists, Stanford Online Products) and ways to
+// divide them, a sampler that puts batches together, the augmentation of their photos, and their preparation while a
+// step runs.
 package dataset
 
 import (
@@ -8,19 +9,19 @@ import (
 	"fmt"
 
 	"xbmedge/internal/photos"
-	"xbmedge/internal/vision"
+	"xbmedge/training/internal/frames"
 )
 
-// Dataset is a list of photos with their classes. It is not changed after Open and may be read by several goroutines.
+// Dataset is a list of photos with their classes. It is not changed once it is made and may be read by several goroutines.
 type Dataset struct {
-	Classes []string       // names, sorted; a label is an index into it
-	Photos  []photos.Photo // sorted by class, then by path
+	Classes []string       // names; a label is an index into it
+	Photos  []photos.Photo // as opened, sorted by class and then by path
 	Labels  []int          // of each photo
 }
 
-// Open lists the photos under root: one sub-folder a class. A photo that lies directly in root is an error, since
+// OpenFolders lists the photos under root: one sub-folder a class. A photo that lies directly in root is an error, since
 // nobody says what it shows.
-func Open(root string) (*Dataset, error) {
+func OpenFolders(root string) (*Dataset, error) {
 	list, err := photos.List(root)
 	if err != nil {
 		return nil, fmt.Errorf("open data set: %w", err)
@@ -58,20 +59,21 @@ func (d *Dataset) ForTraining() (usable *Dataset, leftOut []string, err error) {
 	return usable, leftOut, nil
 }
 
-// ForTrainingWith is ForTraining for a data set that has been loaded: frames, one for each photo, lose those of the
-// classes left out as well.
-func (d *Dataset) ForTrainingWith(frames []vision.Frame) (usable *Dataset, kept []vision.Frame, leftOut []string, err error) {
+// ForTrainingWith is ForTraining for a data set that has been loaded: the store, which holds its photos one by one,
+// loses those of the classes left out as well.
+func (d *Dataset) ForTrainingWith(store *frames.Store) (usable *Dataset, kept *frames.Store, leftOut []string, err error) {
 	usable, leftOut, err = d.ForTraining()
-	if err != nil || len(leftOut) == 0 {
-		return usable, frames, leftOut, err
+	if err != nil {
+		return nil, nil, leftOut, err
 	}
 	counts := d.Counts()
-	for i, f := range frames {
-		if counts[d.Labels[i]] >= 2 {
-			kept = append(kept, f)
+	var indices []int
+	for i, label := range d.Labels {
+		if counts[label] >= 2 {
+			indices = append(indices, i)
 		}
 	}
-	return usable, kept, leftOut, nil
+	return usable, store.Only(indices), leftOut, nil
 }
 
 // Counts returns the number of photos of each class.
@@ -103,39 +105,16 @@ func (d *Dataset) keep(wanted func(i int) bool) *Dataset {
 	return out
 }
 
-// Load decodes all photos on that many goroutines (as many as there are processors when workers is not positive) and
-// reduces those whose shorter side is longer than shorterSide pixels to that, so that they fit into memory; 0 leaves
-// all as they are. Photos that cannot be read are left out of the data set that is returned, whose photos the frames
-// belong to one by one, and are reported.
-func (d *Dataset) Load(ctx context.Context, shorterSide, workers int) (loaded *Dataset, frames []vision.Frame, skipped []photos.Skipped, err error) {
-	all := make([]vision.Frame, len(d.Photos))
-	skipped, err = photos.Load(ctx, d.Photos, workers, func(i int, f vision.Frame) {
-		all[i] = f
-		if small, ok := reduced(f, shorterSide); ok {
-			all[i] = small
-		}
-	})
+// Load makes the photos ready. Those that cannot be read are left out of the data set that is returned, whose photos are
+// those of the store one by one, and are reported.
+func (d *Dataset) Load(ctx context.Context, o frames.Options) (loaded *Dataset, store *frames.Store, report *frames.Report, err error) {
+	store, report, err = frames.Load(ctx, d.Photos, o)
 	if err != nil {
-		return nil, nil, skipped, err
+		return nil, nil, nil, err
 	}
-	loaded = d.keep(func(i int) bool { return len(all[i].Pix) > 0 })
-	frames = make([]vision.Frame, 0, len(loaded.Photos))
-	for _, f := range all {
-		if len(f.Pix) > 0 {
-			frames = append(frames, f)
-		}
+	read := make([]bool, len(d.Photos))
+	for _, i := range report.Read {
+		read[i] = true
 	}
-	return loaded, frames, skipped, nil
-}
-
-// reduced returns the frame with its shorter side that long, or false when it is no longer than that.
-func reduced(f vision.Frame, shorterSide int) (vision.Frame, bool) {
-	shorter := min(f.Width, f.Height)
-	if shorterSide <= 0 || shorter <= shorterSide {
-		return vision.Frame{}, false
-	}
-	width, height := (f.Width*shorterSide+shorter/2)/shorter, (f.Height*shorterSide+shorter/2)/shorter
-	// A preprocessor of its own for each photo: its memory becomes the photo's.
-	small, err := vision.NewPreprocessor(width, height).Resize(f)
-	return small, err == nil
+	return d.keep(func(i int) bool { return read[i] }), store, report, nil
 }

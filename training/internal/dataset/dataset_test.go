@@ -12,6 +12,7 @@ import (
 
 	"xbmedge/internal/photos"
 	"xbmedge/internal/vision"
+	"xbmedge/training/internal/frames"
 )
 
 // folder writes pictures, name → width; width 0 is a broken file.
@@ -37,7 +38,7 @@ func folder(t *testing.T, files map[string]int) string {
 }
 
 func TestOpen(t *testing.T) {
-	d, err := Open(folder(t, map[string]int{"b/1.png": 5, "b/2.png": 6, "a/1.png": 7, "c/1.png": 8, "c/2.png": 9}))
+	d, err := OpenFolders(folder(t, map[string]int{"b/1.png": 5, "b/2.png": 6, "a/1.png": 7, "c/1.png": 8, "c/2.png": 9}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,13 +68,13 @@ func TestOpen(t *testing.T) {
 
 func TestOpenRefusals(t *testing.T) {
 	loose := folder(t, map[string]int{"a/1.png": 5, "loose.png": 5})
-	if _, err := Open(loose); err == nil || !strings.Contains(err.Error(), "loose.png") {
+	if _, err := OpenFolders(loose); err == nil || !strings.Contains(err.Error(), "loose.png") {
 		t.Errorf("loose photo: %v", err)
 	}
-	if _, err := Open(folder(t, nil)); !errors.Is(err, photos.ErrEmpty) {
+	if _, err := OpenFolders(folder(t, nil)); !errors.Is(err, photos.ErrEmpty) {
 		t.Errorf("empty folder: %v", err)
 	}
-	d, err := Open(folder(t, map[string]int{"a/1.png": 5, "a/2.png": 5, "b/1.png": 5}))
+	d, err := OpenFolders(folder(t, map[string]int{"a/1.png": 5, "a/2.png": 5, "b/1.png": 5}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,16 +84,16 @@ func TestOpenRefusals(t *testing.T) {
 }
 
 func TestLoadLeavesOutBrokenPhotosAndTheirClasses(t *testing.T) {
-	d, err := Open(folder(t, map[string]int{"a/1.png": 0, "b/1.png": 10, "b/2.png": 0, "b/3.png": 60, "c/1.png": 30}))
+	d, err := OpenFolders(folder(t, map[string]int{"a/1.png": 0, "b/1.png": 10, "b/2.png": 0, "b/3.png": 60, "c/1.png": 30}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	loaded, frames, skipped, err := d.Load(t.Context(), 15, 2)
+	loaded, store, report, err := d.Load(t.Context(), frames.Options{ShorterSide: 15, Workers: 2, Memory: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(skipped) != 2 {
-		t.Errorf("skipped %v, want two", skipped)
+	if len(report.Skipped) != 2 {
+		t.Errorf("skipped %v, want two", report.Skipped)
 	}
 	if diff := cmp.Diff([]string{"b", "c"}, loaded.Classes); diff != "" {
 		t.Error(diff)
@@ -100,14 +101,42 @@ func TestLoadLeavesOutBrokenPhotosAndTheirClasses(t *testing.T) {
 	if diff := cmp.Diff([]int{0, 0, 1}, loaded.Labels); diff != "" {
 		t.Error(diff)
 	}
+	usable, kept, _, err := loaded.ForTrainingWith(store)
+	if !errors.Is(err, ErrTooFewClasses) || usable != nil || kept != nil {
+		t.Errorf("one class with a pair: %v", err)
+	}
 	var sizes [][2]int
-	for _, f := range frames {
-		if err := f.Validate(); err != nil {
-			t.Error(err)
-		}
-		sizes = append(sizes, [2]int{f.Width, f.Height})
+	for i := range store.Len() {
+		width, height := store.Size(i)
+		sizes = append(sizes, [2]int{width, height})
 	}
 	if diff := cmp.Diff([][2]int{{10, 20}, {45, 15}, {23, 15}}, sizes); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestForTrainingWithKeepsPhotosAndLabelsTogether(t *testing.T) {
+	d, err := OpenFolders(folder(t, map[string]int{"a/1.png": 3, "a/2.png": 4, "b/1.png": 5, "c/1.png": 6, "c/2.png": 7}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, store, _, err := d.Load(t.Context(), frames.Options{Memory: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	usable, kept, leftOut, err := loaded.ForTrainingWith(store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"b"}, leftOut); diff != "" {
+		t.Error(diff)
+	}
+	got := map[int][]int{} // label → widths
+	for i, label := range usable.Labels {
+		width, _ := kept.Size(i)
+		got[label] = append(got[label], width)
+	}
+	if diff := cmp.Diff(map[int][]int{0: {3, 4}, 1: {6, 7}}, got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -169,8 +169,8 @@ func noise(rng *rand.Rand, f vision.Frame, sigma float64) {
 }
 
 // erase covers a rectangle with one colour (Zhong et al., Random Erasing, arXiv 1708.04896).
-func erase(rng *rand.Rand, f vision.Frame, scaleMax float64) {
-	area := rng.Float64() * scaleMax * float64(f.Width*f.Height)
+func erase(rng *rand.Rand, f vision.Frame, scaleMin, scaleMax float64) {
+	area := between(rng, scaleMin, scaleMax) * float64(f.Width*f.Height)
 	aspect := math.Exp(between(rng, -1, 1) * math.Log(3))
 	w := min(f.Width, int(math.Sqrt(area*aspect)))
 	h := min(f.Height, int(math.Sqrt(area/aspect)))

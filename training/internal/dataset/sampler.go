@@ -24,7 +24,7 @@ type PKSampler struct {
 }
 
 type samplerState struct {
-	Random  []byte    `json:"random"`  // of the generator, filled in by State
+	Random  []byte    `json:"random"`  // of the generator, filled in by Position
 	Credits []float64 `json:"credits"` // turns each class is owed
 	Decks   [][]int   `json:"decks"`   // photos of each class that have not had their turn, the next one last
 }
@@ -118,18 +118,35 @@ func (s *PKSampler) deal(batch []int, class int) []int {
 	return batch
 }
 
-// State returns what Restore needs to go on from here.
-func (s *PKSampler) State() ([]byte, error) {
-	state := s.state
-	var err error
-	if state.Random, err = s.source.MarshalBinary(); err != nil {
-		return nil, fmt.Errorf("state of the sampler: %w", err)
+// Position is where a sampler stands. It stays what it was while the sampler goes on.
+type Position struct{ state samplerState }
+
+// Position returns where the sampler stands now. It is cheap enough for every step.
+func (s *PKSampler) Position() (Position, error) {
+	random, err := s.source.MarshalBinary()
+	if err != nil {
+		return Position{}, fmt.Errorf("state of the sampler: %w", err)
 	}
-	out, err := json.Marshal(state)
+	// A deck is only ever shortened or replaced, so its photos need not be copied.
+	return Position{samplerState{Random: random, Credits: slices.Clone(s.state.Credits), Decks: slices.Clone(s.state.Decks)}}, nil
+}
+
+// State returns the position as Restore takes it.
+func (p Position) State() ([]byte, error) {
+	out, err := json.Marshal(p.state)
 	if err != nil {
 		return nil, fmt.Errorf("state of the sampler: %w", err)
 	}
 	return out, nil
+}
+
+// State returns what Restore needs to go on from here.
+func (s *PKSampler) State() ([]byte, error) {
+	p, err := s.Position()
+	if err != nil {
+		return nil, err
+	}
+	return p.State()
 }
 
 // Restore goes on where State was taken, of a sampler over the same labels. After an error the sampler is unchanged.

@@ -47,15 +47,6 @@ type NetworkConfig struct {
 	Views int `yaml:"views" json:"views"`
 }
 
-// DataConfig says which photos are trained on.
-type DataConfig struct {
-	Validation float64 `yaml:"validation" json:"validation"` // share of each class held back to choose the best checkpoint
-	Flip       bool    `yaml:"flip" json:"flip"`             // mirrored views; not for things with writing that must not be confused with their mirror image
-	MinScale   float64 `yaml:"min_scale" json:"min_scale"`   // smallest share of a photo's area that a random crop keeps
-	Jitter     float64 `yaml:"jitter" json:"jitter"`         // strength of the colour jitter, 0 to 1
-	Rotation   float64 `yaml:"rotation" json:"rotation"`     // largest rotation, degrees
-}
-
 // SamplerConfig shapes a batch: Classes × Photos.
 type SamplerConfig struct {
 	Classes int `yaml:"classes" json:"classes"`
@@ -93,8 +84,11 @@ type ScheduleConfig struct {
 func DefaultConfig() Config {
 	return Config{
 		Seed: 1, Backend: "go",
-		Network: NetworkConfig{Name: "smallcnn", Width: 1, Channels: []int{32, 64, 128, 256}, Size: 64, Embedding: 128, Pooling: string(nn.GlobalAvg), Head: headDense, BatchNorm: bnTrained},
-		Data:    DataConfig{Validation: 0.1, MinScale: 0.5, Jitter: 0.3, Rotation: 10},
+		Network: NetworkConfig{
+			Name: "smallcnn", Width: 1, Channels: []int{32, 64, 128, 256}, Size: 64, Embedding: 128,
+			Pooling: string(nn.GlobalAvg), Head: headDense, BatchNorm: bnTrained,
+		},
+		Data:    defaultData(),
 		Sampler: SamplerConfig{Classes: 16, Photos: 4},
 		Loss:    LossConfig{PositiveMargin: 1, NegativeMargin: 0.3, Weight: 1, Reduction: string(xbm.NonZero)},
 		XBM:     MemoryConfig{Size: 1024, StartIter: 50, Weight: 1},
@@ -132,9 +126,6 @@ func (c *Config) Validate() error {
 	check(n.BatchNorm == bnTrained || n.BatchNorm == bnFrozen || n.BatchNorm == bnFolded,
 		"network.batch_norm is %q: take trained, frozen or folded", n.BatchNorm)
 	check(n.Views >= 0, "network.views is %d: must not be negative", n.Views)
-	check(c.Data.Validation >= 0 && c.Data.Validation < 1, "data.validation is %g: take a share from 0 to below 1", c.Data.Validation)
-	check(c.Data.MinScale > 0 && c.Data.MinScale <= 1, "data.min_scale is %g: take a share above 0 and up to 1", c.Data.MinScale)
-	check(c.Data.Jitter >= 0 && c.Data.Jitter <= 1, "data.jitter is %g: take 0 to 1", c.Data.Jitter)
 	check(c.Sampler.Classes >= 2, "sampler.classes is %d: pairs of two classes need at least 2", c.Sampler.Classes)
 	check(c.Sampler.Photos >= 2, "sampler.photos is %d: pairs of one class need at least 2", c.Sampler.Photos)
 	check(c.Loss.Reduction == string(xbm.NonZero) || c.Loss.Reduction == string(xbm.PerAnchor),
@@ -154,5 +145,5 @@ func (c *Config) Validate() error {
 	check(c.Schedule.Evaluate > 0, "schedule.evaluate is %d: must be above 0", c.Schedule.Evaluate)
 	check(c.Schedule.KeepEpochs >= 0, "schedule.keep_epochs is %d: must not be negative", c.Schedule.KeepEpochs)
 	check(c.Schedule.Checkpoint > 0, "schedule.checkpoint is %d: must be above 0", c.Schedule.Checkpoint)
-	return errors.Join(faults...)
+	return errors.Join(append(faults, c.Data.validate())...)
 }

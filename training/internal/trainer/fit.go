@@ -5,18 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"reflect"
 	"runtime"
-	"slices"
 	"time"
 
 	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/retrieval"
-	"xbmedge/internal/vision"
 	"xbmedge/training/internal/dataset"
 	"xbmedge/training/internal/engine"
 )
@@ -161,8 +155,9 @@ type fitting struct {
 	inputs   inputs
 	lessons  *lessons // nil without a teacher
 	labels   []int
-	learned  []int // indices of photos that are learned from
-	held     []int // indices of photos held back
+	learned  []int            // indices of photos that are learned from; their labels are 0…n−1
+	held     []int            // indices of photos held back
+	drawn    dataset.Position // of the sampler after the latest step; the sampler itself is a batch ahead
 	skipped  int
 	at       position
 	unsaved  bool // at is newer than the latest checkpoint
@@ -185,11 +180,10 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 	if f.parts, err = newParts(f.cfg); err != nil {
 		return nil, err
 	}
-	frames, err := f.loadPhotos(ctx, d.Data)
+	photos, err := f.loadPhotos(ctx, d.Data)
 	if err != nil {
 		return nil, err
 	}
-	f.learned, f.held = split(f.labels, f.cfg.Data.Validation, f.cfg.Seed)
 	trainLabels := make([]int, len(f.learned))
 	for k, i := range f.learned {
 		trainLabels[k] = f.labels[i]
@@ -204,24 +198,25 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 			return nil, err
 		}
 	}
-	if err := f.prepareInputs(ctx, frames, taught); err != nil {
+	if err := f.prepareInputs(ctx, photos, taught); err != nil {
 		return nil, err
 	}
-	f.at.Inputs = fingerprint(f.labels, frames, f.parts, taught)
+	f.at.Inputs = fingerprint(f.labels, photos, f.parts, taught)
 	f.learner, err = newLearner(backend, f.parts.tail, f.parts.weights, f.lessons, f.cfg)
 	return f, err
 }
 
 // prepareInputs runs what is frozen: the trunk, if there is one, and the teacher.
-func (f *fitting) prepareInputs(ctx context.Context, frames []vision.Frame, taught *teacher) error {
-	views := newViewSet(frames, f.cfg)
+func (f *fitting) prepareInputs(ctx context.Context, photos dataset.Source, taught *teacher) error {
+	views := newViewSet(photos, f.cfg)
 	var err error
-	if f.parts.trunk != nil {
+	switch {
+	case f.parts.trunk != nil:
 		f.inputs, err = newTrunkOutputs(ctx, views, f.parts, f.cfg, f.prepared("frozen trunk"))
-	} else if taught != nil {
-		f.inputs, err = newPixels(frames, views, f.cfg)
-	} else {
-		f.inputs, err = newPixels(frames, nil, f.cfg)
+	case taught != nil:
+		f.inputs, err = newPixels(photos, views, f.cfg)
+	default:
+		f.inputs, err = newPixels(photos, nil, f.cfg)
 	}
 	if err != nil || taught == nil {
 		return err
@@ -234,95 +229,8 @@ func (f *fitting) prepared(what string) func(share float64) {
 	return func(share float64) { f.progress.Prepare(what, share) }
 }
 
-// roomToCrop is how much larger than the input photos are kept, so that random crops still have pixels to choose from.
-const roomToCrop = 1.25
-
-func (f *fitting) loadPhotos(ctx context.Context, root string) ([]vision.Frame, error) {
-	all, err := dataset.Open(TrainFolder(root))
-	if err != nil {
-		return nil, err
-	}
-	set, leftOut, err := all.ForTraining()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", root, err)
-	}
-	for _, class := range leftOut {
-		f.log.Warn("class left out: one photo makes no pair; add another", "class", class)
-	}
-	loaded, frames, skipped, err := set.Load(ctx, int(roomToCrop*float64(f.cfg.largestInput())), f.cfg.workers())
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range skipped {
-		f.log.Warn("photo skipped", "path", s.Path, "err", s.Err)
-	}
-	f.skipped = len(skipped)
-	for _, class := range set.Classes {
-		if !slices.Contains(loaded.Classes, class) {
-			f.log.Warn("class left out: none of its photos can be read; replace them", "class", class)
-		}
-	}
-	loaded, frames, leftOut, err = loaded.ForTrainingWith(frames)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %d photos cannot be read: %w", root, f.skipped, err)
-	}
-	for _, class := range leftOut {
-		f.log.Warn("class left out: only one of its photos can be read, which makes no pair; replace the others", "class", class)
-	}
-	f.labels = loaded.Labels
-	if n := len(loaded.Classes); n < f.cfg.Sampler.Classes {
-		f.log.Warn("fewer classes than sampler.classes: batches are smaller", "classes", n)
-		f.cfg.Sampler.Classes = n
-	}
-	return frames, nil
-}
-
-// TrainFolder returns root/train where there is one, else root.
-func TrainFolder(root string) string {
-	if sub := filepath.Join(root, "train"); isFolder(sub) {
-		return sub
-	}
-	return root
-}
-
-func isFolder(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
-}
-
-// split holds back a share of each class's photos, at least one of a class with three or more, and returns the indices
-// that are left to train on and those held back, ascending.
-func split(labels []int, share float64, seed uint64) (train, held []int) {
-	byClass := map[int][]int{}
-	classes := 0
-	for i, l := range labels {
-		byClass[l] = append(byClass[l], i)
-		classes = max(classes, l+1)
-	}
-	back := make([]bool, len(labels))
-	rng := rand.New(rand.NewPCG(seed, seedSplit))
-	for class := range classes {
-		photos := byClass[class]
-		n := 0
-		if share > 0 && len(photos) >= 3 {
-			n = min(max(1, int(math.Round(share*float64(len(photos))))), len(photos)-2)
-		}
-		for _, k := range rng.Perm(len(photos))[:n] {
-			back[photos[k]] = true
-		}
-	}
-	for i := range labels {
-		if back[i] {
-			held = append(held, i)
-		} else {
-			train = append(train, i)
-		}
-	}
-	return train, held
-}
-
-// evaluate measures retrieval: photos held back look for their class among those learned from. With none held back
-// each photo looks among all others.
+// evaluate measures retrieval: photos held back look for their class among those learned from, or, where whole classes
+// are held back, among one another. With none held back each photo looks among all others.
 func (f *fitting) evaluate(ctx context.Context) (*Metrics, error) {
 	w, err := f.learner.weights()
 	if err != nil {
@@ -354,14 +262,15 @@ func (f *fitting) evaluate(ctx context.Context) (*Metrics, error) {
 		}
 		return e, labels
 	}
-	gallery, galleryLabels := pick(f.learned)
+	asking, among := f.measured()
+	gallery, galleryLabels := pick(among)
 	m := &Metrics{Step: f.at.Step}
 	opt := retrieval.Options{Ks: []int{1, 5}}
 	var found *retrieval.Evaluation
-	if len(f.held) == 0 {
+	if len(asking) == 0 {
 		found, err = retrieval.EvaluateLeaveOneOut(ctx, gallery, galleryLabels, opt)
 	} else {
-		queries, queryLabels := pick(f.held)
+		queries, queryLabels := pick(asking)
 		found, err = retrieval.Evaluate(ctx, queries, queryLabels, gallery, galleryLabels, opt)
 	}
 	if err != nil {
@@ -384,17 +293,4 @@ func (c *Config) workers() int {
 		return c.Workers
 	}
 	return runtime.GOMAXPROCS(0)
-}
-
-func (c *DataConfig) augment() dataset.Augment {
-	a := dataset.Augment{
-		CropScaleMin: c.MinScale, CropScaleMax: 1, CropAspect: 1.2,
-		Warp: 0.7, WarpDegrees: c.Rotation, WarpTilt: 0.05,
-		Jitter: 0.8, Brightness: c.Jitter, Contrast: c.Jitter, Saturation: c.Jitter, Hue: 30 * c.Jitter,
-		Blur: 0.1, Noise: 0.2, NoiseSigma: 6, Erase: 0.2, EraseScaleMax: 0.12,
-	}
-	if c.Flip {
-		a.Flip = 0.5
-	}
-	return a
 }

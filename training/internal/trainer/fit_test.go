@@ -68,7 +68,7 @@ func smallConfig() Config {
 	c.XBM = MemoryConfig{Size: 20, StartIter: 3, Weight: 1} // no multiple of the batch: it wraps inside one
 	c.Optimizer.Warmup = 2
 	c.Schedule = ScheduleConfig{Steps: 12, Evaluate: 6, Checkpoint: 4}
-	c.Data.Validation = 0.25
+	c.Data.Validation, c.Data.Cache = 0.25, cacheOff
 	return c
 }
 
@@ -283,25 +283,6 @@ func TestCorruptPhotoIsSkippedAndCounted(t *testing.T) {
 	}
 	if r.Skipped != 1 || r.Photos != 15 || !strings.Contains(said.String(), bad) {
 		t.Errorf("skipped %d, used %d, said %q; want 1, 15 and the name of the photo", r.Skipped, r.Photos, said.String())
-	}
-}
-
-func TestSplit(t *testing.T) {
-	labels := []int{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 2}
-	train, held := split(labels, 0.2, 1)
-	count := map[int]int{}
-	for _, i := range held {
-		count[labels[i]]++
-	}
-	if diff := cmp.Diff(map[int]int{0: 2, 2: 1}, count); diff != "" { // a class of two keeps both
-		t.Error(diff)
-	}
-	all := slices.Sorted(slices.Values(append(slices.Clone(train), held...)))
-	if len(all) != len(labels) || !slices.Equal(slices.Compact(all), all) {
-		t.Errorf("train %v and held %v are no partition", train, held)
-	}
-	if _, none := split(labels, 0, 1); len(none) != 0 {
-		t.Errorf("a share of 0 held back %v", none)
 	}
 }
 

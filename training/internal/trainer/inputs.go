@@ -10,8 +10,8 @@ import (
 	"xbmedge/internal/nn"
 	"xbmedge/internal/tflite"
 	"xbmedge/internal/tflitefile"
-	"xbmedge/internal/vision"
 	"xbmedge/training/internal/dataset"
+	"xbmedge/training/internal/frames"
 )
 
 // inputs yields what the learner takes in: pixels, or what a frozen trunk makes of them.
@@ -27,36 +27,27 @@ var (
 	_ inputs = (*trunkOutputs)(nil)
 )
 
-// pixels are photos in memory, varied anew at every step, or in the ways of a viewSet.
+// pixels are photos, varied anew at every step, or in the ways of a viewSet.
 type pixels struct {
 	*dataset.Batcher
-	plain []vision.Frame
+	viewer *dataset.Viewer
 }
 
 // newPixels makes inputs of photos. Views may be nil.
-func newPixels(frames []vision.Frame, views *viewSet, cfg *Config) (*pixels, error) {
+func newPixels(photos dataset.Source, views *viewSet, cfg *Config) (*pixels, error) {
 	size := cfg.Network.Size
-	b, err := dataset.NewBatcher(frames, cfg.Data.augment(), size, size, cfg.workers(), cfg.Seed^seedBatch)
+	b, err := dataset.NewBatcher(photos, cfg.Data.Augment, size, size, cfg.workers(), cfg.Seed^seedBatch)
 	if err != nil {
 		return nil, err
 	}
 	if views != nil {
 		b.Vary(views.random)
 	}
-	p := &pixels{Batcher: b, plain: make([]vision.Frame, len(frames))}
-	resize := vision.NewPreprocessor(size, size)
-	for i, f := range frames {
-		small, err := resize.Resize(f)
-		if err != nil {
-			return nil, err
-		}
-		p.plain[i] = vision.NewFrame(size, size)
-		copy(p.plain[i].Pix, small.Pix)
-	}
-	return p, nil
+	v, err := dataset.NewViewer(photos, cfg.Data.Resize, size, size)
+	return &pixels{b, v}, err
 }
 
-func (p *pixels) Plain(i int, dst []float32) error { return vision.Float32(dst, p.plain[i]) }
+func (p *pixels) Plain(i int, dst []float32) error { return p.viewer.Fill(i, dst) }
 
 // trunkOutputs are what a frozen trunk makes of each view of each photo, computed once.
 type trunkOutputs struct {
@@ -171,11 +162,11 @@ func runOne(interpreter *tflite.Interpreter, i int, fill func(i int, dst []float
 
 // fingerprint tells apart what a run learns from: the photos' pixels and classes, the weights of a frozen trunk, and
 // the teacher's.
-func fingerprint(labels []int, frames []vision.Frame, m *parts, t *teacher) string {
+func fingerprint(labels []int, photos *frames.Store, m *parts, t *teacher) string {
 	sum := sha256.New()
-	for i, f := range frames {
-		fmt.Fprintf(sum, "%d %d×%d ", labels[i], f.Width, f.Height)
-		sum.Write(f.Pix)
+	for i, label := range labels {
+		width, height := photos.Size(i)
+		fmt.Fprintf(sum, "%d %d×%d %x ", label, width, height, photos.Digest(i))
 	}
 	if m.trunk != nil {
 		fmt.Fprint(sum, checksum(m.weights))

@@ -13,12 +13,16 @@ import (
 func (f *fitting) train(ctx context.Context) (*Result, error) {
 	s := &f.cfg.Schedule
 	batch := f.sampler.BatchSize()
-	x := make([]float32, batch*f.parts.tail.Input.Size())
 	labels := make([]int32, batch)
 	var taught []float32
 	if f.lessons != nil {
 		taught = make([]float32, batch*f.lessons.dim)
 	}
+	batches, err := f.batches(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer batches.Close()
 	f.meter.reset()
 	for {
 		if f.at.Evaluated != f.at.Step && (f.at.Step%s.Evaluate == 0 || f.at.Step == s.Steps) {
@@ -40,23 +44,26 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 		if ctx.Err() != nil {
 			return nil, f.interrupt()
 		}
-		indices := f.sampler.Next()
-		for place, k := range indices {
-			indices[place] = f.learned[k]
-			labels[place] = int32(f.labels[f.learned[k]])
-		}
-		if err := f.inputs.Fill(uint64(f.at.Step), indices, x); err != nil {
+		b, err := batches.Next()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, f.interrupt()
+			}
 			return nil, err
 		}
+		for place, i := range b.Indices {
+			labels[place] = int32(f.labels[i])
+		}
 		if f.lessons != nil {
-			f.lessons.fill(uint64(f.at.Step), indices, taught)
+			f.lessons.fill(b.Step, b.Indices, taught)
 		}
 		rate := f.cfg.Optimizer.rate(f.at.Step, s.Steps)
-		o, err := f.learner.step(x, labels, taught, rate)
+		o, err := f.learner.step(b.Inputs, labels, taught, rate)
 		if err != nil {
 			return nil, f.diverged(err, rate)
 		}
 		f.at.Step++
+		f.drawn = b.After
 		f.at.Losses += o.loss
 		f.at.Norms += o.norm
 		f.meter.images += batch
@@ -149,7 +156,7 @@ func (f *fitting) save(name string) error {
 	if err != nil {
 		return err
 	}
-	sampler, err := f.sampler.State()
+	sampler, err := f.drawn.State()
 	if err != nil {
 		return err
 	}
