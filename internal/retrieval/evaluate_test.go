@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -102,6 +103,23 @@ func TestRerankEdges(t *testing.T) {
 	for _, r := range []Rerank{{0, 1, 0}, {1, 0, 0}, {1, 1, -0.1}, {1, 1, 1.1}, {1, 1, math.NaN()}} {
 		if _, err := EvaluateLeaveOneOut(t.Context(), same, []int{1, 1, 2, 2}, Options{Rerank: &r}); err == nil {
 			t.Errorf("%+v was taken", r)
+		}
+	}
+}
+
+// TestEachIsItsOwnNearest: also among more equal vectors than there are neighbours.
+func TestEachIsItsOwnNearest(t *testing.T) {
+	set, labels := Embeddings{Dim: 2}, make([]int, 30)
+	for range labels {
+		set.Data = append(set.Data, 0.6, 0.8)
+	}
+	r, err := newReranker(t.Context(), Rerank{2, 1, 0.3}, search{set, set, labels, labels, true}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range r.encoded {
+		if r.near[i][0] != int32(i) || !slices.ContainsFunc(v, func(e entry) bool { return e.index == int32(i) }) {
+			t.Errorf("vector %d: neighbours %v, encoded %v", i, r.near[i], v)
 		}
 	}
 }
