@@ -23,6 +23,9 @@ func TestShippedConfigurations(t *testing.T) {
 	for _, file := range files {
 		cfg := trainer.DefaultConfig()
 		set := []string{"network.weights=w.safetensors"}
+		if filepath.Base(file) == "train-backbone.yaml" {
+			set = []string{"teacher.weights=w.safetensors"}
+		}
 		if filepath.Base(file) == "train.yaml" {
 			set = nil
 			// Emptied first, so that only what the file holds is there.

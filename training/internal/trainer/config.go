@@ -10,7 +10,6 @@ import (
 
 	"xbmedge/internal/nn"
 	"xbmedge/training/internal/optim"
-	"xbmedge/training/internal/xbm"
 )
 
 // Config is everything that decides a run; with the same data and the go backend the same Config gives the same weights.
@@ -53,18 +52,6 @@ type SamplerConfig struct {
 	Photos  int `yaml:"photos" json:"photos"`
 }
 
-// LossConfig is the contrastive loss's.
-type LossConfig struct {
-	PositiveMargin float64 `yaml:"positive_margin" json:"positive_margin"`
-	NegativeMargin float64 `yaml:"negative_margin" json:"negative_margin"`
-	Weight         float64 `yaml:"weight" json:"weight"`       // 0 with a teacher: labels are not learned from
-	Reduction      string  `yaml:"reduction" json:"reduction"` // nonzero or per_anchor
-}
-
-func (c *LossConfig) contrastive() xbm.Contrastive {
-	return xbm.Contrastive{Positive: c.PositiveMargin, Negative: c.NegativeMargin, Reduction: xbm.Reduction(c.Reduction)}
-}
-
 // MemoryConfig is the cross-batch memory's.
 type MemoryConfig struct {
 	Size      int     `yaml:"size" json:"size"`             // entries; 0 trains without memory
@@ -90,7 +77,7 @@ func DefaultConfig() Config {
 		},
 		Data:    defaultData(),
 		Sampler: SamplerConfig{Classes: 16, Photos: 4},
-		Loss:    LossConfig{PositiveMargin: 1, NegativeMargin: 0.3, Weight: 1, Reduction: string(xbm.NonZero)},
+		Loss:    defaultLoss(),
 		XBM:     MemoryConfig{Size: 1024, StartIter: 50, Weight: 1},
 		Teacher: TeacherConfig{Network: "mobilenetv2", Width: 1, Size: 224, Match: matchFeatures, Weight: 1},
 		Optimizer: OptimizerConfig{
@@ -128,10 +115,8 @@ func (c *Config) Validate() error {
 	check(n.Views >= 0, "network.views is %d: must not be negative", n.Views)
 	check(c.Sampler.Classes >= 2, "sampler.classes is %d: pairs of two classes need at least 2", c.Sampler.Classes)
 	check(c.Sampler.Photos >= 2, "sampler.photos is %d: pairs of one class need at least 2", c.Sampler.Photos)
-	check(c.Loss.Reduction == string(xbm.NonZero) || c.Loss.Reduction == string(xbm.PerAnchor),
-		"loss.reduction is %q: take nonzero or per_anchor", c.Loss.Reduction)
-	check(c.Loss.PositiveMargin > c.Loss.NegativeMargin, "loss.positive_margin %g must be above loss.negative_margin %g",
-		c.Loss.PositiveMargin, c.Loss.NegativeMargin)
+	faults = append(faults, c.Loss.validate()...)
+	check(c.Loss.Name != lossProxyAnchor || c.XBM.Size == 0, "loss.name is proxy_anchor, which has no use for a memory: set xbm.size to 0")
 	batch := c.Sampler.Classes * c.Sampler.Photos
 	check(c.XBM.Size == 0 || c.XBM.Size >= batch, "xbm.size is %d: take 0 (no memory) or at least a batch, %d", c.XBM.Size, batch)
 	check(c.XBM.Size < 1<<24, "xbm.size is %d: too large", c.XBM.Size)
@@ -139,7 +124,6 @@ func (c *Config) Validate() error {
 	faults = append(faults, c.Optimizer.validate()...)
 	faults = append(faults, c.Teacher.validate()...)
 	check(!c.Teacher.on() || n.Views > 0, "network.views is 0: a teacher needs at least 1 view of each photo, and more are better")
-	check(c.Loss.Weight >= 0, "loss.weight is %g: must not be negative", c.Loss.Weight)
 	check(c.Loss.Weight > 0 || c.Teacher.on(), "loss.weight is 0 and there is no teacher: nothing would be learned")
 	check(c.Schedule.Steps > 0 && c.Schedule.Steps < exactInt, "schedule.steps is %d: must be above 0", c.Schedule.Steps)
 	check(c.Schedule.Evaluate > 0, "schedule.evaluate is %d: must be above 0", c.Schedule.Evaluate)

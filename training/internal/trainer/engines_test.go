@@ -42,7 +42,7 @@ func TestEnginesAgree(t *testing.T) {
 			t.Skip(err)
 		}
 		defer e.Close()
-		l, err := newLearner(e, net, w, nil, &cfg)
+		l, err := newLearner(e, net, w, 4, nil, &cfg)
 		if err != nil {
 			t.Fatal(err)
 		}

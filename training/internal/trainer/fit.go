@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"reflect"
 	"runtime"
+	"slices"
 	"time"
 
 	"xbmedge/internal/atomicfile"
@@ -202,7 +203,7 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 		return nil, err
 	}
 	f.at.Inputs = fingerprint(f.labels, photos, f.parts, taught)
-	f.learner, err = newLearner(backend, f.parts.tail, f.parts.weights, f.lessons, f.cfg)
+	f.learner, err = newLearner(backend, f.parts.tail, f.parts.weights, 1+slices.Max(trainLabels), f.lessons, f.cfg)
 	return f, err
 }
 

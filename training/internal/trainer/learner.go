@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"path"
 
 	"github.com/gomlx/compute/dtypes"
@@ -23,6 +24,8 @@ const (
 	weightScope  = "/weights"
 	memoryScope  = "/memory"
 	stepVariable = "/step" // steps done
+
+	proxyVariable = "/proxies" // [classes, D], for a loss that has them
 )
 
 // bnMomentum is how much of a batch norm's running statistics stays at each step.
@@ -33,7 +36,7 @@ type learner struct {
 	net      *nn.Network
 	lowering engine.Lowering
 	cfg      *Config
-	loss     xbm.Contrastive
+	pairs    xbm.Loss // nil for a loss with proxies
 	lessons  *lessons // nil without a teacher
 	store    *model.Store
 	exec     *engine.Exec
@@ -41,7 +44,7 @@ type learner struct {
 	params   []optim.Param
 }
 
-func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, taught *lessons, cfg *Config) (*learner, error) {
+func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, classes int, taught *lessons, cfg *Config) (*learner, error) {
 	dim, err := net.Output()
 	if err != nil {
 		return nil, err
@@ -52,7 +55,7 @@ func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, taught *lessons
 	}
 	store := model.NewStore()
 	l := &learner{
-		net: net, lowering: e.Lowering, cfg: cfg, store: store, loss: cfg.Loss.contrastive(), lessons: taught,
+		net: net, lowering: e.Lowering, cfg: cfg, store: store, pairs: cfg.Loss.pairs(), lessons: taught,
 		optim: optim.New(cfg.Optimizer.optim(), store),
 	}
 	err = engine.Try(func() {
@@ -67,6 +70,11 @@ func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, taught *lessons
 			if param, ok := l.param(p, v); ok {
 				l.params = append(l.params, param)
 			}
+		}
+		if l.pairs == nil {
+			proxies := xbm.Proxies(classes, dim.C, rand.New(rand.NewPCG(cfg.Seed, seedProxies)))
+			v := l.store.VariableWithValue(proxyVariable, proxies).SetTrainable(false)
+			l.params = append(l.params, optim.Param{Variable: v, Rate: cfg.Loss.ProxyAnchor.Rate})
 		}
 		if m := cfg.XBM.Size; m > 0 {
 			for name, value := range map[string]*tensors.Tensor{
@@ -126,11 +134,7 @@ func (l *learner) build(_ *model.Scope, in []*graph.Node) []*graph.Node {
 	embeddings := graph.L2Normalize(output, -1)
 	loss := graph.ScalarZero(g, dtypes.Float32)
 	if weight := l.cfg.Loss.Weight; weight > 0 {
-		byLabel := l.loss.Loss(embeddings, labels, embeddings, labels, xbm.OtherMembers(g, x.Shape().Dimensions[0]))
-		if l.cfg.XBM.Size > 0 {
-			byLabel = graph.Add(byLabel, graph.MulScalar(l.memoryLoss(embeddings, labels, before), l.cfg.XBM.Weight))
-		}
-		loss = graph.MulScalar(byLabel, weight)
+		loss = graph.MulScalar(l.classLoss(embeddings, labels, before), weight)
 	}
 	if l.lessons != nil {
 		taught := in[3]
@@ -184,7 +188,7 @@ func (l *learner) memoryLoss(embeddings, labels, step *graph.Node) *graph.Node {
 	for i, value := range []*graph.Node{after.Embeddings, after.Labels, after.Head, after.Filled} {
 		vars[i].SetNodeValue(value)
 	}
-	return l.loss.Loss(embeddings, labels, after.Embeddings, after.Labels, after.Pairs(embeddings.Shape().Dimensions[0], slots))
+	return l.pairs.Loss(embeddings, labels, after.Embeddings, after.Labels, after.Pairs(embeddings.Shape().Dimensions[0], slots))
 }
 
 // outcome is what one step came to.

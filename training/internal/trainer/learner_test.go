@@ -63,7 +63,7 @@ func openLearner(tb testing.TB, net *nn.Network, w nn.Weights, cfg *Config) *lea
 	if err != nil {
 		tb.Fatal(err)
 	}
-	l, err := newLearner(e, net, w, nil, cfg)
+	l, err := newLearner(e, net, w, 4, nil, cfg)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -131,4 +131,5 @@ const (
 	seedSampler
 	seedViews
 	seedBatch
+	seedProxies
 )

@@ -1,0 +1,37 @@
+package trainer
+
+import (
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestEveryLossLearns trains a little with each of them, and so with each kind of state in the store.
+func TestEveryLossLearns(t *testing.T) {
+	needTFLite(t)
+	data := drawings(t, 6, 12)
+	for name, change := range map[string]func(c *Config){
+		lossContrastive:                func(*Config) {},
+		lossTriplet:                    func(*Config) {},
+		lossTriplet + " semihard":      func(c *Config) { c.Loss.Triplet.Mining = "semihard" },
+		lossMultiSimilarity:            func(*Config) {},
+		lossProxyAnchor:                func(c *Config) { c.XBM.Size = 0 },
+		lossContrastive + " gem, neck": func(c *Config) { c.Network.Pooling, c.Network.Neck = "gem", 12 },
+		lossContrastive + " conv head": func(c *Config) { c.Network.Head = headConv },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := smallConfig()
+			c.Loss.Name, _, _ = strings.Cut(name, " ")
+			c.Schedule = ScheduleConfig{Steps: 50, Evaluate: 25, Checkpoint: 25}
+			change(&c)
+			result, err := Start(t.Context(), Description{Data: data, Config: c}, filepath.Join(t.TempDir(), "run"), &silent{}, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if result.Best.MAP < 0.7 { // chance is about 0.2
+				t.Errorf("mAP %.3f", result.Best.MAP)
+			}
+		})
+	}
+}
