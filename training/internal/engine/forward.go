@@ -8,6 +8,7 @@ package engine
 import (
 	"fmt"
 
+	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/graph"
 
 	"xbmedge/internal/nn"
@@ -32,6 +33,10 @@ type Forward struct {
 	Training bool
 	// FrozenNorms keeps the running statistics while training, for pretrained networks and small batches.
 	FrozenNorms bool
+	// Half multiplies dense convolutions and dense layers in bfloat16, which GPUs do several times as fast, and all the
+	// rest, sums and gradients of weights included, in float32 (Micikevicius et al., Mixed Precision Training, ICLR 2018;
+	// bfloat16 has float32's range, so that the loss needs no scaling).
+	Half bool
 	// Param returns the node of a named parameter with the shape given by nn.Network.Parameters.
 	Param func(name string) *node
 	// Observe receives the mean and the variance, each [C], of the values that enter the batch norm of a layer.
@@ -84,7 +89,7 @@ func (f *Forward) layer(l *nn.Layer, in []*node, out nn.Shape) *node {
 		y = graph.Reshape(graph.ReduceMean(in[0], 1, 2), n, 1, 1, out.C)
 	case nn.Dense:
 		flat := graph.Reshape(in[0], n, in[0].Shape().Size()/n)
-		y = graph.Reshape(graph.MatMul(flat, graph.Transpose(f.param(l, ".weight"), 0, 1)), n, 1, 1, out.C)
+		y = graph.Reshape(f.product(flat, graph.Transpose(f.param(l, ".weight"), 0, 1)), n, 1, 1, out.C)
 	case nn.Conv:
 		y = f.convolve(l, in[0], out)
 	case nn.Depthwise:
@@ -150,7 +155,7 @@ func (f *Forward) convolve(l *nn.Layer, x *node, out nn.Shape) *node {
 	n, c := x.Shape().Dimensions[0], x.Shape().Dimensions[3]
 	if f.Lowering == Native {
 		kernel := graph.TransposeAllAxes(weight, 2, 3, 1, 0)
-		return graph.Convolve(x, kernel).Strides(l.Stride).PaddingPerDim(paddings(l, x)).Done()
+		return full(graph.Convolve(f.half(x), f.half(kernel)).Strides(l.Stride).PaddingPerDim(paddings(l, x)).Done())
 	}
 	var patches *node
 	switch {
@@ -164,9 +169,26 @@ func (f *Forward) convolve(l *nn.Layer, x *node, out nn.Shape) *node {
 		patches = graph.Concatenate(shifts(l, x, out), -1)
 	}
 	matrix := graph.Reshape(graph.TransposeAllAxes(weight, 2, 3, 1, 0), l.Kernel*l.Kernel*c, l.Channels)
-	y := graph.MatMul(graph.Reshape(patches, n*out.H*out.W, l.Kernel*l.Kernel*c), matrix)
+	y := f.product(graph.Reshape(patches, n*out.H*out.W, l.Kernel*l.Kernel*c), matrix)
 	return graph.Reshape(y, n, out.H, out.W, out.C)
 }
+
+// half is x as products take it.
+func (f *Forward) half(x *node) *node {
+	if f.Half {
+		return graph.ConvertDType(x, dtypes.BFloat16)
+	}
+	return x
+}
+
+func full(x *node) *node {
+	if x.DType() == dtypes.BFloat16 {
+		return graph.ConvertDType(x, dtypes.Float32)
+	}
+	return x
+}
+
+func (f *Forward) product(a, b *node) *node { return full(graph.MatMul(f.half(a), f.half(b))) }
 
 // smallMap is the largest number of positions for which a depthwise layer is one batched matrix product.
 const smallMap = 64

@@ -9,14 +9,16 @@ import (
 	"strings"
 
 	"xbmedge/internal/nn"
+	"xbmedge/training/internal/engine"
 	"xbmedge/training/internal/optim"
 )
 
 // Config is everything that decides a run; with the same data and the go backend the same Config gives the same weights.
 type Config struct {
 	Seed      uint64          `yaml:"seed" json:"seed"`
-	Backend   string          `yaml:"backend" json:"backend"` // go, xla:cpu, xla:cuda
-	Workers   int             `yaml:"workers" json:"workers"` // goroutines that decode and augment; 0: one a core
+	Backend   string          `yaml:"backend" json:"backend"`     // go, xla:cpu, xla:cuda, or several devices: xla:cuda×4
+	Precision string          `yaml:"precision" json:"precision"` // float32, or mixed: products in bfloat16, on XLA
+	Workers   int             `yaml:"workers" json:"workers"`     // goroutines that decode and augment; 0: one a core
 	Network   NetworkConfig   `yaml:"network" json:"network"`
 	Data      DataConfig      `yaml:"data" json:"data"`
 	Sampler   SamplerConfig   `yaml:"sampler" json:"sampler"`
@@ -26,6 +28,12 @@ type Config struct {
 	Optimizer OptimizerConfig `yaml:"optimizer" json:"optimizer"`
 	Schedule  ScheduleConfig  `yaml:"schedule" json:"schedule"`
 }
+
+// In what numbers the network is computed.
+const (
+	precisionFull  = "float32"
+	precisionMixed = "mixed"
+)
 
 // NetworkConfig chooses the backbone and what of it is trained.
 type NetworkConfig struct {
@@ -70,7 +78,7 @@ type ScheduleConfig struct {
 // DefaultConfig trains a small network from scratch in about a minute on two cores.
 func DefaultConfig() Config {
 	return Config{
-		Seed: 1, Backend: "go",
+		Seed: 1, Backend: "go", Precision: precisionFull,
 		Network: NetworkConfig{
 			Name: "smallcnn", Width: 1, Channels: []int{32, 64, 128, 256}, Size: 64, Embedding: 128,
 			Pooling: string(nn.GlobalAvg), Head: headDense, BatchNorm: bnTrained,
@@ -96,6 +104,11 @@ func (c *Config) Validate() error {
 			faults = append(faults, fmt.Errorf(format, args...))
 		}
 	}
+	if err := engine.Check(c.Backend); err != nil {
+		faults = append(faults, fmt.Errorf("backend %w", err))
+	}
+	check(c.Precision == precisionFull || c.Precision == precisionMixed, "precision is %q: take float32 or mixed", c.Precision)
+	check(c.Precision == precisionFull || c.Backend != "go", "precision is mixed, which backend go has not: take an xla one")
 	n := &c.Network
 	check(slices.Contains(nn.Backbones(), n.Name), "network.name is %q: take %s", n.Name, strings.Join(nn.Backbones(), ", "))
 	check(n.Pooling == string(nn.GlobalAvg) || n.Pooling == string(nn.GeM), "network.pooling is %q: take globalavg or gem", n.Pooling)

@@ -32,11 +32,11 @@ func TestEnginesAgree(t *testing.T) {
 		x[i] = 2*rng.Float32() - 1
 	}
 	labels := []int32{0, 0, 1, 1, 2, 2, 3, 3}
-	train := func(t *testing.T, name string) ([]float64, nn.Weights) {
+	train := func(t *testing.T, name, precision string) ([]float64, nn.Weights) {
 		t.Helper()
 		cfg := DefaultConfig()
 		cfg.Optimizer.Name = "sgd" // Adam makes a whole step of what is noise around zero
-		cfg.Backend, cfg.XBM = name, MemoryConfig{Size: 20, StartIter: 1, Weight: 1}
+		cfg.Backend, cfg.Precision, cfg.XBM = name, precision, MemoryConfig{Size: 20, StartIter: 1, Weight: 1}
 		e, err := engine.Open(name)
 		if err != nil {
 			t.Skip(err)
@@ -63,15 +63,20 @@ func TestEnginesAgree(t *testing.T) {
 		}
 		return losses, after
 	}
-	want, weights := train(t, "go")
+	want, weights := train(t, "go", precisionFull)
 	if want[steps-1] >= want[1] {
 		t.Errorf("nothing was learned: losses %v", want)
 	}
-	for _, name := range []string{"xla:cpu", "xla:cpu×2"} {
-		t.Run(name, func(t *testing.T) {
-			got, after := train(t, name)
+	for _, c := range []struct {
+		engine, precision string
+		tolerance         float64
+	}{
+		{"xla:cpu", precisionFull, 1e-4}, {"xla:cpu×2", precisionFull, 1e-4}, {"xla:cpu", precisionMixed, 3e-2},
+	} {
+		t.Run(c.engine+" "+c.precision, func(t *testing.T) {
+			got, after := train(t, c.engine, c.precision)
 			for i := range got {
-				if math.Abs(got[i]-want[i]) > 1e-4 {
+				if math.Abs(got[i]-want[i]) > c.tolerance {
 					t.Errorf("losses %v, go has %v", got, want)
 					break
 				}
@@ -80,7 +85,7 @@ func TestEnginesAgree(t *testing.T) {
 			for i, v := range after[name].Data {
 				worst = max(worst, math.Abs(float64(v-weights[name].Data[i])))
 			}
-			if worst > 1e-4 {
+			if worst > c.tolerance || (worst > 1e-4) != (c.precision == precisionMixed) {
 				t.Errorf("%s is off by %g", name, worst)
 			}
 		})

@@ -152,7 +152,7 @@ func (l *learner) build(_ *model.Scope, in []*graph.Node) []*graph.Node {
 func (l *learner) forward(x *graph.Node) *graph.Node {
 	g := x.Graph()
 	f := engine.Forward{
-		Lowering: l.lowering, Training: l.cfg.Network.BatchNorm != bnFrozen,
+		Lowering: l.lowering, Training: true, FrozenNorms: l.cfg.Network.BatchNorm == bnFrozen, Half: l.cfg.Precision == precisionMixed,
 		Param: func(name string) *graph.Node { return l.weight(name).NodeValue(g) },
 		Observe: func(layer string, mean, variance *graph.Node) {
 			for suffix, value := range map[string]*graph.Node{nn.BNMean: mean, nn.BNVariance: variance} {
