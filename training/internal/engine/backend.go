@@ -1,10 +1,13 @@
 package engine
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/gobackend"
@@ -67,6 +70,25 @@ func Open(name string) (*Engine, error) {
 		return nil, fmt.Errorf("backend %q: this machine has %d of these devices", name, n)
 	}
 	return e, nil
+}
+
+// FreeMemory returns the bytes that the engine could still take, where that is known: on a CPU, those of the machine.
+func (e *Engine) FreeMemory() (bytes int64, known bool) {
+	if strings.HasPrefix(e.Name, "xla:cuda") {
+		return 0, false
+	}
+	file, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return 0, false
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		var kilobytes int64
+		if n, _ := fmt.Sscanf(lines.Text(), "MemAvailable: %d kB", &kilobytes); n == 1 {
+			return kilobytes << 10, true
+		}
+	}
+	return 0, false
 }
 
 // Close frees what the backend holds.

@@ -8,7 +8,6 @@ import (
 	"path"
 
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
@@ -53,6 +52,9 @@ func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, classes int, ta
 		return nil, fmt.Errorf("the teacher's embeddings have %d values, the network's %d: set network.embedding to %d, or teacher.match to similarity",
 			taught.dim, dim.C, taught.dim)
 	}
+	if err := cfg.checkMemory(e, dim.C); err != nil {
+		return nil, err
+	}
 	store := model.NewStore()
 	l := &learner{
 		net: net, lowering: e.Lowering, cfg: cfg, store: store, pairs: cfg.Loss.pairs(), lessons: taught,
@@ -76,15 +78,8 @@ func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, classes int, ta
 			v := l.store.VariableWithValue(proxyVariable, proxies).SetTrainable(false)
 			l.params = append(l.params, optim.Param{Variable: v, Rate: cfg.Loss.ProxyAnchor.Rate})
 		}
-		if m := cfg.XBM.Size; m > 0 {
-			for name, value := range map[string]*tensors.Tensor{
-				"embeddings": tensors.FromShape(shapes.Make(dtypes.Float32, m, dim.C)),
-				"labels":     tensors.FromShape(shapes.Make(dtypes.Int32, m)),
-				"head":       tensors.FromScalar(int32(0)),
-				"filled":     tensors.FromScalar(int32(0)),
-			} {
-				l.store.VariableWithValue(path.Join(memoryScope, name), value).SetTrainable(false)
-			}
+		if cfg.XBM.Size > 0 {
+			l.addMemory(dim.C)
 		}
 		l.store.VariableWithValue(stepVariable, int32(0)).SetTrainable(false)
 		spread := []bool{true, true, false} // x, labels, rate
@@ -177,20 +172,6 @@ func (l *learner) averaged() []*model.Variable {
 	return all
 }
 
-// memoryLoss enqueues the batch, once start_iter steps are done, and compares it with the memory, itself included.
-func (l *learner) memoryLoss(embeddings, labels, step *graph.Node) *graph.Node {
-	g := embeddings.Graph()
-	variable := func(name string) *model.Variable { return l.store.GetVariable(path.Join(memoryScope, name)) }
-	vars := [4]*model.Variable{variable("embeddings"), variable("labels"), variable("head"), variable("filled")}
-	before := xbm.Memory{Embeddings: vars[0].NodeValue(g), Labels: vars[1].NodeValue(g), Head: vars[2].NodeValue(g), Filled: vars[3].NodeValue(g)}
-	started := graph.GreaterOrEqual(step, graph.Const(g, int32(l.cfg.XBM.StartIter)))
-	after, slots := before.EnqueueIf(started, embeddings, labels)
-	for i, value := range []*graph.Node{after.Embeddings, after.Labels, after.Head, after.Filled} {
-		vars[i].SetNodeValue(value)
-	}
-	return l.pairs.Loss(embeddings, labels, after.Embeddings, after.Labels, after.Pairs(embeddings.Shape().Dimensions[0], slots))
-}
-
 // outcome is what one step came to.
 type outcome struct {
 	loss float64
@@ -221,7 +202,7 @@ func (l *learner) step(x []float32, labels []int32, taught []float32, rate float
 		}
 	})
 	if err != nil {
-		return o, fmt.Errorf("training step: %w", err)
+		return o, fmt.Errorf("training step: %w%s", err, exhausted(err))
 	}
 	switch {
 	case !finite(largest):
@@ -249,15 +230,6 @@ func (l *learner) broken() string {
 		}
 	}
 	return "some weight"
-}
-
-// filled returns how many entries the memory holds.
-func (l *learner) filled() int {
-	v := l.store.GetVariable(path.Join(memoryScope, "filled"))
-	if v == nil {
-		return 0
-	}
-	return int(tensors.ToScalar[int32](v.MustValue()))
 }
 
 // weights returns a copy of the network's weights, or of their moving averages where such are kept.

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"xbmedge/training/internal/engine"
 )
 
 // TestEveryLossLearns trains a little with each of them, and so with each kind of state in the store.
@@ -33,5 +35,25 @@ func TestEveryLossLearns(t *testing.T) {
 				t.Errorf("mAP %.3f", result.Best.MAP)
 			}
 		})
+	}
+}
+
+func TestMemoryThatHasNoRoom(t *testing.T) {
+	c := smallConfig()
+	c.XBM.Size = 1<<24 - 1
+	c.Sampler.Classes = 1 << 16
+	p, err := newParts(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.Open("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, known := e.FreeMemory(); !known {
+		t.Skip("this machine does not say what memory is free")
+	}
+	if _, err = newLearner(e, p.tail, p.weights, 4, nil, &c); err == nil || !strings.Contains(err.Error(), "lower xbm.size") {
+		t.Errorf("error %v", err)
 	}
 }
