@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes build/testbench, a Python environment with what tests check our files against: LiteRT, Google's own reader and
-# interpreter of .tflite files. Tests that use it skip without it. Needs python3 with venv.
+# interpreter of .tflite files, and ONNX's own checker and runtime. Tests that use it skip without it. Needs python3
+# with venv.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly target=build/testbench
-readonly wanted='ai-edge-litert==2.3.0 numpy==2.4.6'
+readonly wanted='ai-edge-litert==2.3.0 numpy==2.4.6 onnx==1.23.2 onnxruntime==1.32.0'
 
 if [[ -f $target/.complete && $(cat $target/.complete) == "$wanted" ]]; then
   echo "testbench: already in $target"

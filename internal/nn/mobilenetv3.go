@@ -15,10 +15,16 @@ type bneck struct {
 func mobileNetV3Small(name string, width float64, size int, f flavour) *Network {
 	return mobileNetV3(name, width, size, f, 1024, []bneck{
 		{3, 16, 16, true, ReLU, 2},
-		{3, 72, 24, false, ReLU, 2}, {3, 88, 24, false, ReLU, 1},
-		{5, 96, 40, true, HSwish, 2}, {5, 240, 40, true, HSwish, 1}, {5, 240, 40, true, HSwish, 1},
-		{5, 120, 48, true, HSwish, 1}, {5, 144, 48, true, HSwish, 1},
-		{5, 288, 96, true, HSwish, 2}, {5, 576, 96, true, HSwish, 1}, {5, 576, 96, true, HSwish, 1},
+		{3, 72, 24, false, ReLU, 2},
+		{3, 88, 24, false, ReLU, 1},
+		{5, 96, 40, true, HSwish, 2},
+		{5, 240, 40, true, HSwish, 1},
+		{5, 240, 40, true, HSwish, 1},
+		{5, 120, 48, true, HSwish, 1},
+		{5, 144, 48, true, HSwish, 1},
+		{5, 288, 96, true, HSwish, 2},
+		{5, 576, 96, true, HSwish, 1},
+		{5, 576, 96, true, HSwish, 1},
 	})
 }
 
@@ -26,11 +32,20 @@ func mobileNetV3Small(name string, width float64, size int, f flavour) *Network 
 func mobileNetV3Large(name string, width float64, size int, f flavour) *Network {
 	return mobileNetV3(name, width, size, f, 1280, []bneck{
 		{3, 16, 16, false, ReLU, 1},
-		{3, 64, 24, false, ReLU, 2}, {3, 72, 24, false, ReLU, 1},
-		{5, 72, 40, true, ReLU, 2}, {5, 120, 40, true, ReLU, 1}, {5, 120, 40, true, ReLU, 1},
-		{3, 240, 80, false, HSwish, 2}, {3, 200, 80, false, HSwish, 1}, {3, 184, 80, false, HSwish, 1}, {3, 184, 80, false, HSwish, 1},
-		{3, 480, 112, true, HSwish, 1}, {3, 672, 112, true, HSwish, 1},
-		{5, 672, 160, true, HSwish, 2}, {5, 960, 160, true, HSwish, 1}, {5, 960, 160, true, HSwish, 1},
+		{3, 64, 24, false, ReLU, 2},
+		{3, 72, 24, false, ReLU, 1},
+		{5, 72, 40, true, ReLU, 2},
+		{5, 120, 40, true, ReLU, 1},
+		{5, 120, 40, true, ReLU, 1},
+		{3, 240, 80, false, HSwish, 2},
+		{3, 200, 80, false, HSwish, 1},
+		{3, 184, 80, false, HSwish, 1},
+		{3, 184, 80, false, HSwish, 1},
+		{3, 480, 112, true, HSwish, 1},
+		{3, 672, 112, true, HSwish, 1},
+		{5, 672, 160, true, HSwish, 2},
+		{5, 960, 160, true, HSwish, 1},
+		{5, 960, 160, true, HSwish, 1},
 	})
 }
 

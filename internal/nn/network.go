@@ -60,8 +60,8 @@ const Input = -1
 // Layer is one step of a network. Its weights are named Name+".weight" and Name+".bias"; with BatchNorm there are
 // also Name+".bn.{scale,offset,mean,variance}", each [Channels], and no bias. A GeM layer has Name+".p" alone.
 type Layer struct {
-	Name       string     `json:"name"`
-	Kind       Kind       `json:"kind"`
+	Name       string      `json:"name"`
+	Kind       Kind        `json:"kind"`
 	Inputs     []int       `json:"inputs"` // indices of earlier layers, or Input
 	Channels   int         `json:"channels"`
 	Kernel     int         `json:"kernel,omitempty"`  // square kernel; 0 where there is none

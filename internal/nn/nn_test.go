@@ -129,8 +129,14 @@ func TestPads(t *testing.T) {
 		padding              PaddingMode
 		before, after        int
 	}{
-		{3, 2, 8, Same, 0, 1}, {3, 2, 8, Symmetric, 1, 0}, {3, 2, 7, Symmetric, 1, 1}, {3, 1, 8, Symmetric, 1, 1},
-		{7, 2, 224, Same, 2, 3}, {7, 2, 224, Symmetric, 3, 2}, {1, 2, 8, Symmetric, 0, 0}, {5, 2, 8, Symmetric, 2, 1},
+		{3, 2, 8, Same, 0, 1},
+		{3, 2, 8, Symmetric, 1, 0},
+		{3, 2, 7, Symmetric, 1, 1},
+		{3, 1, 8, Symmetric, 1, 1},
+		{7, 2, 224, Same, 2, 3},
+		{7, 2, 224, Symmetric, 3, 2},
+		{1, 2, 8, Symmetric, 0, 0},
+		{5, 2, 8, Symmetric, 2, 1},
 	} {
 		l := Layer{Kernel: c.kernel, Stride: c.stride, Padding: c.padding}
 		if before, after := l.Pads(c.size); before != c.before || after != c.after {

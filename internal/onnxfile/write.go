@@ -54,9 +54,8 @@ func Encode(net *nn.Network, w nn.Weights, opt Options) ([]byte, error) {
 	default:
 		e.node("Flatten", OutputName, []string{value}, integer("axis", 1))
 	}
-	graph := append(e.nodes, message{}.text(graphName, net.Name)...)
-	graph = append(graph, e.initializers...)
-	graph = graph.message(graphInput, valueInfo(InputName, net.Input.C, net.Input.H, net.Input.W)).
+	graph := slices.Concat(e.nodes, message{}.text(graphName, net.Name), e.initializers).
+		message(graphInput, valueInfo(InputName, net.Input.C, net.Input.H, net.Input.W)).
 		message(graphOutput, valueInfo(OutputName, dims...))
 	model := message{}.int(modelIRVersion, irVersion).text(modelProducer, "xbmedge").
 		text(modelDoc, "input: float32 [N, 3, H, W], red, green, blue, each pixel/127.5-1").

@@ -96,7 +96,7 @@ func (a *array) tensor() (*nn.Tensor, error) {
 	}
 	d := a.dtype.real()
 	if d == "" {
-		return nil, nil //nolint:nilnil // integers are no weights
+		return nil, nil
 	}
 	if a.dtype.order == ">" {
 		return nil, errors.New("its numbers are big-endian; save it on another machine")

@@ -1,0 +1,98 @@
+package engine
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"xbmedge/internal/nn"
+	"xbmedge/internal/tflite"
+	"xbmedge/internal/tflitefile"
+)
+
+// TestBackbonesEqualTFLite holds every backbone, with batch norms, against the folded float model on TensorFlow Lite,
+// which the tests of weightfile hold against PyTorch.
+func TestBackbonesEqualTFLite(t *testing.T) {
+	if err := tflite.Available(); err != nil {
+		t.Skip("needs TensorFlow Lite: ", err)
+	}
+	for _, name := range nn.Backbones() {
+		t.Run(name, func(t *testing.T) {
+			net, err := nn.Backbone(name, 0.5, 48, []int{8, 16})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if net, err = net.WithPooling(nn.GeM); err != nil {
+				t.Fatal(err)
+			}
+			net = net.WithNeck(32, true).WithEmbedding(16)
+			rng := rand.New(rand.NewPCG(3, 4))
+			w, err := net.Init(rng)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range net.Layers {
+				for _, suffix := range []string{nn.BNScale, nn.BNOffset, nn.BNMean, nn.BNVariance} {
+					if p := w[net.Layers[i].Name+suffix]; p != nil {
+						for k := range p.Data {
+							p.Data[k] += 0.4 * (rng.Float32() - 0.5)
+						}
+					}
+				}
+			}
+			x := make([]float32, net.Input.Size())
+			for i := range x {
+				x[i] = 2*rng.Float32() - 1
+			}
+			want := runFloat(t, net, w, x)
+			largest := 0.0
+			for _, v := range want {
+				largest = max(largest, math.Abs(float64(v)))
+			}
+			got := run(t, net, w, Products, x)
+			if len(got) != len(want) || largest == 0 {
+				t.Fatalf("%d values, want %d; the largest is %g", len(got), len(want), largest)
+			}
+			for i, v := range want {
+				if math.Abs(float64(got[i]-v)) > 1e-4*max(1, largest) {
+					t.Fatalf("value %d is %g, %g on TensorFlow Lite", i, got[i], v)
+				}
+			}
+		})
+	}
+}
+
+// runFloat folds a network and runs it on TensorFlow Lite.
+func runFloat(t *testing.T, net *nn.Network, w nn.Weights, x []float32) []float32 {
+	t.Helper()
+	folded, f, err := nn.Fold(net, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := tflitefile.FromNetwork(folded, f, tflitefile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := tflitefile.Encode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	interpreter, err := tflite.Open(file, tflite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer interpreter.Close()
+	input, err := interpreter.InputFloat32(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(input, x)
+	if err := interpreter.Invoke(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := interpreter.OutputFloat32(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append([]float32(nil), out...)
+}
