@@ -101,10 +101,8 @@ func (l *learner) param(p nn.Parameter, v *model.Variable) (optim.Param, bool) {
 	layer := &l.net.Layers[p.Layer]
 	isWeight := p.Name == layer.Name+".weight"
 	switch {
-	case layer.Frozen:
+	case p.Fixed: // a constant, or observed
 		return optim.Param{}, false
-	case p.Name == layer.Name+nn.BNMean || p.Name == layer.Name+nn.BNVariance:
-		return optim.Param{}, false // observed, not learned
 	case layer.BatchNorm && !isWeight && l.cfg.Network.BatchNorm == bnFrozen:
 		return optim.Param{}, false
 	}
