@@ -8,20 +8,23 @@ const (
 )
 
 // dotPlain fills dst[r*stride+l] with the dot product of row r (of rowGroup) and gallery vector l (of panelWidth). rows
-// is [Dim][rowGroup], panel is [Dim][panelWidth].
+// is [Dim][rowGroup], panel is [Dim][panelWidth]. Four sums at a time stay in registers.
 func dotPlain(dst []float32, stride int, rows, panel []float32) {
-	var sums [rowGroup][panelWidth]float32
-	for len(rows) >= rowGroup && len(panel) >= panelWidth {
-		values := (*[panelWidth]float32)(panel)
-		for r, x := range rows[:rowGroup] {
-			for l, y := range values {
-				sums[r][l] += x * y
+	for r := range rowGroup {
+		for l := 0; l < panelWidth; l += 4 {
+			var s0, s1, s2, s3 float32
+			at := l
+			for i := r; i < len(rows); i += rowGroup {
+				x, y := rows[i], (*[4]float32)(panel[at:])
+				s0 += x * y[0]
+				s1 += x * y[1]
+				s2 += x * y[2]
+				s3 += x * y[3]
+				at += panelWidth
 			}
+			sums := dst[r*stride+l:]
+			sums[0], sums[1], sums[2], sums[3] = s0, s1, s2, s3
 		}
-		rows, panel = rows[rowGroup:], panel[panelWidth:]
-	}
-	for r := range sums {
-		copy(dst[r*stride:], sums[r][:])
 	}
 }
 
