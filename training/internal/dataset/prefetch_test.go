@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -149,4 +150,26 @@ func TestPrefetcherStops(t *testing.T) {
 	}
 	t.Error("five batches after the context ended")
 	p.Close()
+}
+
+// Close waits: after it, nobody reads photos any more.
+func TestPrefetcherCloseWaitsForFill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		fill := fillFunc(func(uint64, []int, []float32) error { <-hold; return nil })
+		p := NewPrefetcher(t.Context(), func() (Drawn, error) { return Drawn{Indices: []int{0}}, nil }, fill, 1, 0, 5)
+		closed := make(chan struct{})
+		go func() {
+			p.Close()
+			close(closed)
+		}()
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Error("Close came back while a batch was being filled")
+		default:
+		}
+		close(hold)
+		<-closed
+	})
 }

@@ -117,6 +117,31 @@ func TestSamplerRepeatsAndResumes(t *testing.T) {
 	}
 }
 
+func TestPositionStaysWhileTheSamplerGoesOn(t *testing.T) {
+	s := newSampler(t, labelsOf(2, 9, 17, 5, 6), 3, 4, 42)
+	for range 7 {
+		s.Next()
+	}
+	want, err := s.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.Position()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 30 {
+		s.Next()
+	}
+	got, err := p.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestSamplerRefusals(t *testing.T) {
 	for name, call := range map[string]func() error{
 		"too few classes": func() error { _, err := NewPKSampler(labelsOf(5, 5), 3, 2, 0); return err },

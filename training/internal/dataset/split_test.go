@@ -73,6 +73,18 @@ func TestHoldOutClasses(t *testing.T) {
 	if !slices.Equal(a.Classes, b.Classes) || slices.Equal(a.Classes[kept:], other.Classes[kept:]) {
 		t.Error("the choice does not follow the seed")
 	}
+	times := map[string]int{}
+	for seed := range uint64(100) {
+		one, kept, _ := d.HoldOutClasses(3, seeded(seed))
+		for _, class := range one.Classes[kept:] {
+			times[class]++
+		}
+	}
+	for _, class := range d.Classes {
+		if n := times[class]; n < 15 || n > 45 { // 30 on average
+			t.Errorf("%s is held out %d times of 100, others more or less", class, n)
+		}
+	}
 	for _, many := range []float64{1, 9, 10, 0.95} {
 		if _, _, err := d.HoldOutClasses(many, seeded(1)); err == nil || !strings.Contains(err.Error(), "at least 2") {
 			t.Errorf("%g of 10 classes: %v", many, err)

@@ -183,7 +183,7 @@ func TestDamagedEntriesAreMadeAnew(t *testing.T) {
 		"digest garbled":   flip(len(magic) + 20),
 		"checksum garbled": flip(headerSize - 1),
 	} {
-		for _, memory := range []int64{1 << 20, 0} { // found when loaded, found when read
+		for _, memory := range []int64{3 * 3 * 15 * 10, 0} { // found when loaded into just enough memory, found when read
 			for path, content := range sound {
 				if err := os.WriteFile(path, spoil(bytes.Clone(content)), 0o600); err != nil {
 					t.Fatal(err)
@@ -191,9 +191,12 @@ func TestDamagedEntriesAreMadeAnew(t *testing.T) {
 			}
 			var count counter
 			o.Memory = memory
-			store, _, err := load(t.Context(), list, o, count.decode)
+			store, report, err := load(t.Context(), list, o, count.decode)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
+			}
+			if memory > 0 && report.OnDisk > 0 {
+				t.Errorf("%s: %d photos on disk, though there is memory for all", name, report.OnDisk)
 			}
 			if diff := cmp.Diff(want, all(t, store)); diff != "" {
 				t.Errorf("%s, memory %d: %s", name, memory, diff)
@@ -235,7 +238,16 @@ func TestChangedPhotosAreDecodedAgain(t *testing.T) {
 			t.Errorf("%s: %d decoded, want %d", step.what, got, step.want)
 		}
 	}
-	// While a run goes on, a photo that has changed must not slip in.
+	// While a run goes on, a photo that has changed must not slip in, neither through an entry somebody else made of it
+	// nor when it is decoded again.
+	other := vision.NewFrame(15, 10)
+	if err := o.Cache.write(store.items[2].key, describe(other), other); err != nil {
+		t.Fatal(err)
+	}
+	var scratch []byte
+	if f, err := store.Frame(2, &scratch); err != nil || describe(f) != store.items[2].header {
+		t.Errorf("another photo's entry was taken (%v)", err)
+	}
 	put(t, list[0].Path, vision.NewFrame(30, 20))
 	if err := os.RemoveAll(o.Cache.Folder()); err != nil {
 		t.Fatal(err)
@@ -282,7 +294,7 @@ func TestMemoryWithoutCacheIsTheLimit(t *testing.T) {
 }
 
 func TestCacheLimitAndLeftovers(t *testing.T) {
-	list := pictures(t, 5, false)
+	list := pictures(t, 12, false)
 	folder := t.TempDir()
 	o := Options{ShorterSide: 10, Memory: 1 << 20, Cache: openCache(t, folder, 0)}
 	if _, _, err := Load(t.Context(), list, o); err != nil {
@@ -307,9 +319,9 @@ func TestCacheLimitAndLeftovers(t *testing.T) {
 	if err := os.Chtimes(old, long, long); err != nil {
 		t.Fatal(err)
 	}
-	o.Cache = openCache(t, folder, int64(3*(headerSize+3*15*10)))
-	if left := entries(t, folder); len(left) != 3 {
-		t.Errorf("%d entries are left, want 3", len(left))
+	o.Cache = openCache(t, folder, int64(2*(headerSize+3*15*10)))
+	if left := entries(t, folder); len(left) != 2 {
+		t.Errorf("%d entries are left, want 2", len(left))
 	}
 	var count counter
 	if _, _, err := load(t.Context(), list[:2], o, count.decode); err != nil || count.n.Load() != 0 {

@@ -172,7 +172,8 @@ func (f *fitting) divide(set *dataset.Dataset) error {
 		if err != nil {
 			return fmt.Errorf("data.holdout_classes is %g: %w", c.HoldoutClasses, err)
 		}
-		f.log.Info("classes held out", "classes", strings.Join(ordered.Classes[kept:], ", "))
+		held := ordered.Classes[kept:]
+		f.log.Info("classes held out", "classes", len(held), "first", strings.Join(held[:min(len(held), 10)], ", "))
 		f.labels, classes = ordered.Labels, kept
 		for i, label := range f.labels {
 			if label < kept {
