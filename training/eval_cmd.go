@@ -14,6 +14,7 @@ import (
 	"xbmedge/internal/cli"
 	"xbmedge/internal/photos"
 	"xbmedge/internal/retrieval"
+	"xbmedge/training/internal/dataset"
 	"xbmedge/training/internal/trainer"
 )
 
@@ -36,8 +37,8 @@ of vectors in the gallery that are of the query's class. A query without any is
 left out. The figures are those of pytorch-metric-learning's AccuracyCalculator.
 
 Photos are embedded with a run, in float: --data, or --gallery and --queries in
-its place, or --self, where each photo looks among all others (as Stanford Online
-Products is measured). Embeddings that are there already are given as NumPy
+its place, or --self, where each photo looks among all others. So does each photo of
+a list or of Stanford Online Products, given as --data. Embeddings that are there already are given as NumPy
 arrays: --embeddings, [n, d] of float16, float32 or float64, and --labels, n
 integers; they look among themselves, or in --gallery-embeddings with
 --gallery-labels. Rows are L2-normalised as they are read: all is by cosine.
@@ -52,10 +53,10 @@ xbm-train eval --embeddings e.npy --labels y.npy --json -`,
 		Setup: func(f *cli.Flags) cli.Func {
 			var o evalFlags
 			f.StringVar(&o.run, "run", "", "`FOLDER` of a run")
-			f.StringVar(&o.data, "data", "", "`FOLDER` with train/ (the gallery) and test/ (the queries) in it")
-			f.StringVar(&o.gallery, "gallery", "", "`FOLDER` of class folders to search in, instead of train/")
-			f.StringVar(&o.queries, "queries", "", "`FOLDER` of class folders to search for, instead of test/")
-			f.StringVar(&o.self, "self", "", "`FOLDER` of class folders: search for each photo among all others")
+			f.StringVar(&o.data, "data", "", "`FOLDER` with train/ (the gallery) and test/ (the queries) in it, a list, or Stanford Online Products")
+			f.StringVar(&o.gallery, "gallery", "", "`FOLDER` of class folders, or a list, to search in, instead of train/")
+			f.StringVar(&o.queries, "queries", "", "`FOLDER` of class folders, or a list, to search for, instead of test/")
+			f.StringVar(&o.self, "self", "", "`FOLDER` of class folders, or a list: search for each photo among all others")
 			f.StringVar(&o.embeddings, "embeddings", "", ".npy `FILE` of embeddings, in place of photos")
 			f.StringVar(&o.labels, "labels", "", ".npy `FILE` of their classes, as integers")
 			f.StringVar(&o.galleryEmbeddings, "gallery-embeddings", "", ".npy `FILE` to search in, instead of among themselves")
@@ -111,6 +112,13 @@ func (f *evalFlags) check() error {
 	case f.self != "" && given(f.data, f.gallery, f.queries):
 		return cli.Usagef("--self searches among its own photos; leave --data, --gallery and --queries away")
 	}
+	if f.data != "" && f.gallery == "" && f.queries == "" {
+		// A list and Stanford Online Products are measured among themselves; what is wrong with a path shows later.
+		if kind, err := dataset.KindOf(f.data); err == nil && kind != dataset.Folders {
+			f.self = f.data
+			return nil
+		}
+	}
 	if f.gallery == "" && f.data != "" {
 		f.gallery = filepath.Join(f.data, "train")
 	}
@@ -124,13 +132,13 @@ func (f *evalFlags) check() error {
 }
 
 func (f *evalFlags) photos(ctx context.Context, opt retrieval.Options, p *progress, log *slog.Logger) (*trainer.Evaluation, error) {
-	gallery, err := photos.List(f.gallery + f.self) // one of the two is empty
+	gallery, err := photosOf(f.gallery + f.self) // one of the two is empty
 	if err != nil {
 		return nil, err
 	}
 	var queries []photos.Photo
 	if f.self == "" {
-		if queries, err = photos.List(f.queries); err != nil {
+		if queries, err = photosOf(f.queries); err != nil {
 			return nil, err
 		}
 	}
@@ -141,6 +149,18 @@ func (f *evalFlags) photos(ctx context.Context, opt retrieval.Options, p *progre
 		Options: opt, Log: log,
 		Embedding: func(done, total int) { p.part("embedding", float64(done)/float64(total)) },
 	})
+}
+
+// photosOf lists the photos of a folder of class folders, of a list, or of the test half of Stanford Online Products.
+func photosOf(path string) ([]photos.Photo, error) {
+	if kind, err := dataset.KindOf(path); err != nil || kind == dataset.Folders {
+		return photos.List(path)
+	}
+	set, err := dataset.OpenTest(path)
+	if err != nil {
+		return nil, err
+	}
+	return set.Photos, nil
 }
 
 // reach settles what recall@k is reported for, with a gallery of n. It returns the ks to measure: 1 and 5 are always
