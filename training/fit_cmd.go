@@ -75,10 +75,8 @@ func (f *fitFlags) fit(ctx context.Context, _ []string, stdout, stderr io.Writer
 		if err := conf.Load(f.config, &d.Config, "XBM_TRAIN", f.set...); err != nil {
 			return err
 		}
-		if w := &d.Config.Network.Weights; *w != "" {
-			if *w, err = filepath.Abs(*w); err != nil {
-				return err
-			}
+		if err := d.Config.ResolvePaths(); err != nil {
+			return err
 		}
 		result, err = trainer.Start(ctx, d, f.out, progress, log)
 	}

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -71,5 +72,16 @@ func TestWriteAndReadNetwork(t *testing.T) {
 	}
 	if _, _, err := ReadNetwork(dir); err == nil || !strings.Contains(err.Error(), "not an embedding") {
 		t.Errorf("feature maps for an output: %v", err)
+	}
+}
+
+// A scalar's shape is an empty list: the format's own library refuses null.
+func TestScalarInSafetensors(t *testing.T) {
+	var out bytes.Buffer
+	if err := WriteSafetensors(&out, Weights{"step": {Data: []float32{7}}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(out.Bytes(), []byte(`"shape":[]`)) {
+		t.Errorf("header %q", out.Bytes()[8:])
 	}
 }

@@ -138,7 +138,8 @@ func writeSafetensors(out io.Writer, w Weights, metadata map[string]string, d DT
 	for _, name := range names {
 		t := w[name]
 		size := int64(d.Size() * len(t.Data))
-		header[name] = tensorInfo{DType: d, Shape: t.Shape, Offsets: [2]int64{offset, offset + size}}
+		shape := append([]int{}, t.Shape...) // never null, which other readers refuse: a scalar's shape is []
+		header[name] = tensorInfo{DType: d, Shape: shape, Offsets: [2]int64{offset, offset + size}}
 		offset += size
 	}
 	text, err := json.Marshal(header)

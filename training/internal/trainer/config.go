@@ -5,6 +5,7 @@ package trainer
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -96,6 +97,20 @@ func DefaultConfig() Config {
 	}
 }
 
+// ResolvePaths makes the paths of files absolute, so that a run can go on from anywhere.
+func (c *Config) ResolvePaths() error {
+	for _, path := range []*string{&c.Network.Weights, &c.Teacher.Run, &c.Teacher.Weights, &c.Data.Cache} {
+		if *path == "" || path == &c.Network.Weights && *path == noWeights || path == &c.Data.Cache && *path == cacheOff {
+			continue
+		}
+		var err error
+		if *path, err = filepath.Abs(*path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Validate returns all faults at once, each with its key.
 func (c *Config) Validate() error {
 	var faults []error
@@ -122,7 +137,7 @@ func (c *Config) Validate() error {
 	check(n.Width > 0 && n.Width <= 4, "network.width is %g: take 0.35 to 1.4", n.Width)
 	check(n.Size >= 16 && n.Size <= 1024, "network.size is %d: take 16 to 1024 pixels", n.Size)
 	check(n.Embedding >= 0 && n.Embedding <= 4096, "network.embedding is %d: take 0 to 4096", n.Embedding)
-	check(n.Freeze == "" || n.Weights != "", "network.freeze is %q but network.weights is empty: a trunk is frozen only with weights", n.Freeze)
+	check(n.Freeze == "" || !n.fromNothing(), "network.freeze is %q but the network starts from nothing: a trunk is frozen only with network.weights", n.Freeze)
 	check(n.BatchNorm == bnTrained || n.BatchNorm == bnFrozen || n.BatchNorm == bnFolded,
 		"network.batch_norm is %q: take trained, frozen or folded", n.BatchNorm)
 	check(n.Views >= 0, "network.views is %d: must not be negative", n.Views)

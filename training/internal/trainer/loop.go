@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"xbmedge/internal/nn"
 )
 
 // train runs the steps that are left, and evaluates and saves on the way.
@@ -134,11 +132,7 @@ func (f *fitting) measure(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		net, folded, err := f.parts.with(w)
-		if err != nil {
-			return err
-		}
-		if err := nn.WriteNetwork(string(f.folder), net, folded); err != nil {
+		if err := f.folder.writeNetwork(f.parts.whole, f.parts.with(w)); err != nil {
 			return err
 		}
 	}

@@ -3,10 +3,12 @@ package trainer
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 
 	"xbmedge/internal/nn"
 	"xbmedge/internal/weightfile"
+	"xbmedge/training/internal/backbone"
 )
 
 // parts is the whole network and how it is cut: the trunk is frozen (nil where everything learns), the tail learns.
@@ -28,8 +30,8 @@ const (
 	headConv  = "conv"  // before it, by a 1×1 convolution
 )
 
-// backbone builds the configured network without an embedding.
-func backbone(n *NetworkConfig) (*nn.Network, error) {
+// newBackbone builds the configured network without an embedding.
+func newBackbone(n *NetworkConfig) (*nn.Network, error) {
 	net, err := nn.Backbone(n.Name, n.Width, n.Size, n.Channels)
 	if err != nil {
 		return nil, err
@@ -63,21 +65,19 @@ func (n *NetworkConfig) build(net *nn.Network) (*nn.Network, error) {
 // newParts builds the configured network with its starting weights.
 func newParts(cfg *Config) (*parts, error) {
 	n := &cfg.Network
-	backbone, err := backbone(n)
+	net, err := newBackbone(n)
 	if err != nil {
 		return nil, err
 	}
 	m := &parts{}
-	if m.whole, err = n.build(backbone); err != nil {
+	if m.whole, err = n.build(net); err != nil {
 		return nil, err
 	}
 	if m.weights, err = m.whole.Init(rand.New(rand.NewPCG(cfg.Seed, seedInit))); err != nil {
 		return nil, err
 	}
-	if n.Weights != "" {
-		if err := m.load(n.Weights, backbone); err != nil {
-			return nil, err
-		}
+	if err := m.start(n, net); err != nil {
+		return nil, err
 	}
 	m.tail = m.whole
 	if n.Freeze != "" {
@@ -88,16 +88,33 @@ func newParts(cfg *Config) (*parts, error) {
 	return m, nil
 }
 
-// load takes the backbone's weights from a file. What follows the backbone is taken too if the file has it in the right
-// shape, under our own names.
-func (m *parts) load(path string, backbone *nn.Network) error {
-	file, err := weightfile.Read(path)
+// noWeights is the value of network.weights that starts from nothing.
+const noWeights = "none"
+
+// fromNothing reports whether the network starts without weights that have been trained.
+func (n *NetworkConfig) fromNothing() bool {
+	return n.Weights == noWeights || n.Weights == "" && !backbone.Fits(n.Name, n.Width)
+}
+
+// start takes the backbone's weights from the configured file, or, where none is named, those that come with the
+// program if they are for this network. What follows the backbone is taken too if the file has it in the right shape,
+// under our own names.
+func (m *parts) start(n *NetworkConfig, net *nn.Network) error {
+	if n.fromNothing() {
+		return nil
+	}
+	file, err := backbone.Weights()
+	from := "that come with xbm-train"
+	if n.Weights != "" {
+		from = n.Weights
+		file, err = weightfile.Read(n.Weights)
+	}
 	if err != nil {
 		return err
 	}
-	w, err := weightfile.Match(backbone, file)
+	w, err := weightfile.Match(net, file)
 	if err != nil {
-		return fmt.Errorf("weights %s do not fit network %s: %w", path, backbone.Name, err)
+		return fmt.Errorf("weights %s do not fit network %s: %w", from, net.Name, err)
 	}
 	for name, fresh := range m.weights {
 		if t, ok := w[name]; ok {
@@ -109,16 +126,11 @@ func (m *parts) load(path string, backbone *nn.Network) error {
 	return nil
 }
 
-// with returns the whole network and its weights, with these of the tail and without batch norms.
-func (m *parts) with(tail nn.Weights) (*nn.Network, nn.Weights, error) {
-	w := nn.Weights{}
-	for name, t := range m.weights {
-		w[name] = t
-	}
-	for name, t := range tail {
-		w[name] = t
-	}
-	return nn.Fold(m.whole, w)
+// with returns the weights of the whole network, with these of the tail.
+func (m *parts) with(tail nn.Weights) nn.Weights {
+	w := maps.Clone(m.weights)
+	maps.Copy(w, tail)
+	return w
 }
 
 // errInterrupted is wrapped by Fit's error when its context ended; the run can go on.

@@ -24,6 +24,7 @@ const (
 	metricsFile = "metrics.jsonl"
 	latestFile  = "latest.safetensors"    // everything needed to go on
 	bestFile    = "best.safetensors"      // the same, of the best evaluation
+	weightsFile = "weights.safetensors"   // weights of the best checkpoint with their batch norms, to start another run from
 	keptFile    = "step-%07d.safetensors" // the same, of every few epochs
 	checkpoints = "checkpoints"
 )
@@ -189,6 +190,19 @@ func checksum(w nn.Weights) string {
 		sum.Write(buf)
 	}
 	return fmt.Sprintf("%08x", sum.Sum32())
+}
+
+// writeNetwork writes the network for the converter, and its weights as they were trained.
+func (f folder) writeNetwork(net *nn.Network, w nn.Weights) error {
+	err := atomicfile.Write(f.path(weightsFile), 0o644, func(out io.Writer) error { return nn.WriteSafetensors(out, w, nil) })
+	if err != nil {
+		return err
+	}
+	net, folded, err := nn.Fold(net, w)
+	if err != nil {
+		return err
+	}
+	return nn.WriteNetwork(string(f), net, folded)
 }
 
 // sweep removes what a killed run was about to write.

@@ -78,7 +78,7 @@ func (c *TeacherConfig) network() (*nn.Network, nn.Weights, error) {
 	if c.Run != "" {
 		return nn.ReadNetwork(c.Run)
 	}
-	net, err := backbone(&NetworkConfig{Name: c.Network, Width: c.Width, Size: c.Size, BatchNorm: bnFolded})
+	net, err := newBackbone(&NetworkConfig{Name: c.Network, Width: c.Width, Size: c.Size, BatchNorm: bnFolded})
 	if err != nil {
 		return nil, nil, err
 	}
