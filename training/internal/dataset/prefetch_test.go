@@ -158,6 +158,7 @@ func TestPrefetcherCloseWaitsForFill(t *testing.T) {
 		hold := make(chan struct{})
 		fill := fillFunc(func(uint64, []int, []float32) error { <-hold; return nil })
 		p := NewPrefetcher(t.Context(), func() (Drawn, error) { return Drawn{Indices: []int{0}}, nil }, fill, 1, 0, 5)
+		synctest.Wait() // Fill hangs
 		closed := make(chan struct{})
 		go func() {
 			p.Close()

@@ -19,6 +19,8 @@ type Options struct {
 	Workers     int    // goroutines that decode; not positive: one for each processor
 	Memory      int64  // bytes of pixels held in memory; the rest stays on disk and needs a Cache
 	Cache       *Cache // nil: none
+	// Progress is told how many photos are done, on several goroutines at once; nil: nobody is.
+	Progress func(done int)
 }
 
 // ErrMemory is wrapped by Load's error when the photos take more memory than they may and there is no cache.
@@ -61,6 +63,7 @@ func Load(ctx context.Context, list []photos.Photo, o Options) (*Store, *Report,
 type loading struct {
 	Options
 	*Store
+	done     atomic.Int64
 	decoded  atomic.Int64
 	held     atomic.Int64 // bytes
 	uncached atomic.Pointer[error]
@@ -73,7 +76,13 @@ func load(ctx context.Context, list []photos.Photo, o Options, decode func(strin
 	l := &loading{Options: o, stop: cancel, Store: &Store{
 		cache: o.Cache, side: o.ShorterSide, decode: decode, items: make([]item, len(list)),
 	}}
-	skipped, err := photos.Each(ctx, list, o.Workers, func(i int) error { return l.read(i, list[i].Path) })
+	skipped, err := photos.Each(ctx, list, o.Workers, func(i int) error {
+		err := l.read(i, list[i].Path)
+		if done := l.done.Add(1); o.Progress != nil {
+			o.Progress(int(done))
+		}
+		return err
+	})
 	if err != nil {
 		return nil, nil, err
 	}

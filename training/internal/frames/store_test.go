@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -114,13 +115,18 @@ func TestStoreIsTheSameWhereverPhotosAreKept(t *testing.T) {
 		{"none in memory", 2, 0, 0, 9},
 	} {
 		var count counter
+		var told atomic.Int64
 		o := Options{ShorterSide: 10, Workers: tc.workers, Memory: tc.memory, Cache: openCache(t, folder, 0)}
+		o.Progress = func(done int) { told.Add(int64(done)) }
 		store, report, err := load(t.Context(), list, o, count.decode)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := count.n.Load(); report.Decoded != tc.decoded || got != int64(tc.decoded)+1 { // the broken one is tried
 			t.Errorf("%s: decoded %d, called %d times, want %d", tc.name, report.Decoded, got, tc.decoded)
+		}
+		if told.Load() != 10*11/2 { // 1 to 10
+			t.Errorf("%s: progress was told %d in all, want 55", tc.name, told.Load())
 		}
 		if report.OnDisk != tc.onDisk {
 			t.Errorf("%s: %d on disk, want %d", tc.name, report.OnDisk, tc.onDisk)
@@ -350,5 +356,31 @@ func TestFrameAllocatesNothing(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("%g allocations for a frame in memory", n)
+	}
+}
+
+// Entries of another decoder or filter must not be taken for one's own: when this digest changes, so must version.
+func TestVersionGoesWithHowPhotosAreMade(t *testing.T) {
+	f := vision.NewFrame(64, 48)
+	rng := rand.New(rand.NewPCG(5, 5))
+	for i := range f.Pix {
+		f.Pix[i] = byte(i/9 + rng.IntN(40))
+	}
+	var b bytes.Buffer
+	if err := vision.EncodeJPEG(&b, f, 90); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "photo.jpg")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	store, _, err := Load(t.Context(), []photos.Photo{{Path: path}}, Options{ShorterSide: 20, Memory: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := store.Digest(0)
+	const want = "version 1: 55e4cfe37b72c2ea"
+	if got := fmt.Sprintf("version %d: %x", version, digest[:8]); got != want {
+		t.Errorf("made with %s, want %s; raise version and put the new line here", got, want)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"xbmedge/training/internal/dataset"
 	"xbmedge/training/internal/frames"
@@ -29,8 +31,8 @@ type DataConfig struct {
 	Augment    dataset.Augment `yaml:"augment" json:"augment"`
 }
 
-// cacheOff is the value of data.cache that turns it off.
-const cacheOff = "off"
+// CacheOff is the value of data.cache that turns it off.
+const CacheOff = "off"
 
 func defaultData() DataConfig {
 	return DataConfig{
@@ -108,6 +110,7 @@ func (f *fitting) load(ctx context.Context, set *dataset.Dataset) (*dataset.Data
 	loaded, store, report, err := set.Load(ctx, frames.Options{
 		ShorterSide: int(max(roomToCrop, c.Resize) * float64(f.cfg.largestInput())),
 		Workers:     f.cfg.workers(), Memory: int64(c.Memory) << 20, Cache: cache,
+		Progress: f.reading(len(set.Photos)),
 	})
 	if errors.Is(err, frames.ErrMemory) {
 		return nil, nil, fmt.Errorf("%w; raise data.memory_mb, or set data.cache to a folder with room for them", err)
@@ -135,10 +138,22 @@ func (f *fitting) load(ctx context.Context, set *dataset.Dataset) (*dataset.Data
 	return loaded, store, nil
 }
 
+// reading returns what says every ten seconds how many photos are ready. It may be called on several goroutines.
+func (f *fitting) reading(photos int) func(done int) {
+	var said atomic.Int64 // when
+	said.Store(time.Now().Unix())
+	return func(done int) {
+		now, last := time.Now().Unix(), said.Load()
+		if now-last >= 10 && said.CompareAndSwap(last, now) {
+			f.log.Info("reading photos", "done", done, "of", photos)
+		}
+	}
+}
+
 // openCache returns the cache, or nil when there is none. Only a folder that the user has named must work.
 func (f *fitting) openCache() (*frames.Cache, error) {
 	c := &f.cfg.Data
-	if c.Cache == cacheOff {
+	if c.Cache == CacheOff {
 		return nil, nil
 	}
 	folder := c.Cache
@@ -153,7 +168,7 @@ func (f *fitting) openCache() (*frames.Cache, error) {
 		}
 	}
 	if c.Cache != "" {
-		return nil, fmt.Errorf("%w; set data.cache to a folder that can be written, or to %s", err, cacheOff)
+		return nil, fmt.Errorf("%w; set data.cache to a folder that can be written, or to %s", err, CacheOff)
 	}
 	f.log.Warn("no photo cache: each start decodes all photos; set data.cache to a folder that can be written", "err", err)
 	return nil, nil

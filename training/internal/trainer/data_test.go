@@ -141,7 +141,7 @@ func TestCacheFolder(t *testing.T) {
 	if err := fitData(t, data, &c); err == nil || !strings.Contains(err.Error(), "data.cache") || !strings.Contains(err.Error(), file) {
 		t.Errorf("a file as folder: %v", err)
 	}
-	c.Data.Cache, c.Data.Memory = cacheOff, 0
+	c.Data.Cache, c.Data.Memory = CacheOff, 0
 	if err := fitData(t, data, &c); err == nil || !strings.Contains(err.Error(), "raise data.memory_mb") {
 		t.Errorf("no memory and no cache: %v", err)
 	}

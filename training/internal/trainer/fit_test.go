@@ -68,7 +68,7 @@ func smallConfig() Config {
 	c.XBM = MemoryConfig{Size: 20, StartIter: 3, Weight: 1} // no multiple of the batch: it wraps inside one
 	c.Optimizer.Warmup = 2
 	c.Schedule = ScheduleConfig{Steps: 12, Evaluate: 6, Checkpoint: 4}
-	c.Data.Validation, c.Data.Cache = 0.25, cacheOff
+	c.Data.Validation, c.Data.Cache = 0.25, CacheOff
 	return c
 }
 

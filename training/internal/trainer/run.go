@@ -31,7 +31,7 @@ const (
 
 // Description is what a run was started with.
 type Description struct {
-	Data   string `json:"data"` // folder of class folders
+	Data   string `json:"data"` // what dataset.OpenTrain takes
 	Config Config `json:"config"`
 
 	Version string `json:"-"` // of the program, for the environment
