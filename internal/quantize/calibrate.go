@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"xbmedge/internal/nn"
 	"xbmedge/internal/tflite"
@@ -15,11 +16,12 @@ import (
 // Calibration is what a network's values were on the calibration pictures.
 type Calibration struct {
 	Samples    int
-	layers     []statistics
+	layers     []statistics          // in the network's order
+	inner      map[string]statistics // of values inside layers, by the names that tflitefile has for them
 	inputMeans []float64
 }
 
-// statistics describes the output of one layer.
+// statistics describes one value: the output of a layer, or one inside it.
 type statistics struct {
 	min, max  float32
 	means     []float64 // of each channel
@@ -40,11 +42,11 @@ func Calibrate(ctx context.Context, net *nn.Network, w nn.Weights, frames []visi
 	if err != nil {
 		return nil, fmt.Errorf("calibrate: %w", err)
 	}
-	cal := &Calibration{Samples: len(frames), layers: make([]statistics, len(net.Layers)), inputMeans: make([]float64, 3)}
-	for i, s := range p.shapes {
-		cal.layers[i] = statistics{
-			min: float32(math.Inf(1)), max: float32(math.Inf(-1)), means: make([]float64, s.C),
-		}
+	cal := &Calibration{Samples: len(frames), inner: map[string]statistics{}, inputMeans: make([]float64, 3)}
+	for _, c := range p.channels { // the inner values are among the layers until all is known
+		cal.layers = append(cal.layers, statistics{
+			min: float32(math.Inf(1)), max: float32(math.Inf(-1)), means: make([]float64, c),
+		})
 	}
 	err = p.each(ctx, frames, cal.addRanges)
 	if err == nil {
@@ -59,6 +61,10 @@ func Calibrate(ctx context.Context, net *nn.Network, w nn.Weights, frames []visi
 	if err := errors.Join(err, p.interpreter.Close()); err != nil {
 		return nil, fmt.Errorf("calibrate: %w", err)
 	}
+	for i, name := range p.names[len(net.Layers):] {
+		cal.inner[name] = cal.layers[len(net.Layers)+i]
+	}
+	cal.layers = cal.layers[:len(net.Layers)]
 	return cal, nil
 }
 
@@ -100,10 +106,12 @@ func addMeans(means []float64, values []float32, samples int) {
 	}
 }
 
-// probe is the float network with every layer's value as an output.
+// probe is the float network with every layer's value as an output, and after them the values inside layers that int8
+// needs a range for.
 type probe struct {
 	interpreter *tflite.Interpreter
-	shapes      []nn.Shape
+	names       []string
+	channels    []int
 }
 
 func newProbe(net *nn.Network, w nn.Weights) (*probe, error) {
@@ -115,23 +123,37 @@ func newProbe(net *nn.Network, w nn.Weights) (*probe, error) {
 			}
 		}
 	}
-	shapes, err := net.Shapes()
+	m, err := tflitefile.FromNetwork(net, w, tflitefile.Options{})
 	if err != nil {
 		return nil, err
 	}
-	m, err := tflitefile.FromNetwork(net, w, tflitefile.Options{Outputs: layerNames(net)})
-	if err != nil {
-		return nil, err
+	p := &probe{names: append(layerNames(net), innerNames(m)...)}
+	m.Outputs = nil
+	for _, name := range p.names {
+		t := m.Find(name)
+		m.Outputs = append(m.Outputs, t)
+		p.channels = append(p.channels, m.Tensors[t].Shape[3])
 	}
 	file, err := tflitefile.Encode(m)
 	if err != nil {
 		return nil, err
 	}
-	interpreter, err := tflite.Open(file, tflite.Options{})
-	if err != nil {
+	if p.interpreter, err = tflite.Open(file, tflite.Options{}); err != nil {
 		return nil, err
 	}
-	return &probe{interpreter, shapes}, nil
+	return p, nil
+}
+
+// innerNames returns the values inside layers that become int8 with a range of their own.
+func innerNames(m *tflitefile.Model) []string {
+	var names []string
+	for i := range m.Operators {
+		name := m.Tensors[m.Operators[i].Outputs[0]].Name
+		if strings.HasSuffix(name, "/linear") || strings.HasSuffix(name, "/shifted") {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func layerNames(net *nn.Network) []string {
@@ -142,13 +164,13 @@ func layerNames(net *nn.Network) []string {
 	return names
 }
 
-// each calls use with the input and all layers' values of every frame; both are only valid during the call.
+// each calls use with the input and the values of every frame, in the order of names; both are only valid during the call.
 func (p *probe) each(ctx context.Context, frames []vision.Frame, use func(input []float32, values [][]float32) error) error {
 	input, err := p.interpreter.InputFloat32(0)
 	if err != nil {
 		return err
 	}
-	values := make([][]float32, len(p.shapes))
+	values := make([][]float32, len(p.names))
 	for i := range values {
 		if values[i], err = p.interpreter.OutputFloat32(i); err != nil {
 			return err

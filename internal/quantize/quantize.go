@@ -12,6 +12,7 @@ package quantize
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"xbmedge/internal/nn"
 	"xbmedge/internal/tflitefile"
@@ -64,34 +65,15 @@ func Quantize(net *nn.Network, w nn.Weights, cal *Calibration, opt Options) (*tf
 		return nil, nil, fmt.Errorf("quantise: %w", err)
 	}
 	q := quantizer{net: net, model: m, cal: cal, opt: opt, activations: map[int]params{}}
-	if err := quantizable(net, m); err != nil {
+	q.setActivation(m.Inputs[0], params{InputScale, InputZeroPoint})
+	if err := q.operators(); err != nil {
 		return nil, nil, err
 	}
-	q.setActivation(m.Inputs[0], params{InputScale, InputZeroPoint})
 	report := &Report{}
 	for i := range net.Layers {
-		entry, err := q.layer(i)
-		if err != nil {
-			return nil, nil, fmt.Errorf("quantise layer %s: %w", net.Layers[i].Name, err)
-		}
-		report.Layers = append(report.Layers, entry)
+		report.Layers = append(report.Layers, q.report(i))
 	}
 	return m, report, nil
-}
-
-// quantizable refuses networks with layers that int8 has not been worked out for: those that are not one operator each,
-// which hard activations, symmetric padding at a stride and generalised means are not, and products of maps.
-func quantizable(net *nn.Network, m *tflitefile.Model) error {
-	for i := range net.Layers {
-		l := &net.Layers[i]
-		if i < len(m.Operators) && m.Tensors[m.Operators[i].Outputs[0]].Name == l.Name && l.Kind != nn.Mul && l.Kind != nn.MaxPool && l.Kind != nn.AvgPool {
-			continue
-		}
-		return fmt.Errorf("quantise %s: layer %s (%s, activation %s, padding %s) has no int8 form here: "+
-			"train smallcnn or mobilenetv2 for a board, or write the float model (xbm-convert quantize --float)",
-			net.Name, l.Name, l.Kind, l.Activation, l.Padding)
-	}
-	return nil
 }
 
 // quantizer rewrites the tensors of a float model.
@@ -110,25 +92,110 @@ func (q *quantizer) setActivation(tensor int, p params) {
 	q.activations[tensor] = p
 }
 
-func (q *quantizer) layer(i int) (LayerReport, error) {
-	op, stats := &q.model.Operators[i], &q.cal.layers[i]
+// operators makes every operator int8, in their order.
+func (q *quantizer) operators() error {
+	float := q.model.Operators
+	q.model.Operators = nil
+	for k := range float {
+		op := &float[k]
+		name := q.model.Tensors[op.Outputs[0]].Name
+		layer, _, _ := strings.Cut(name, "/") // a value inside a layer is named after it and a slash
+		i, err := q.net.Index(layer)
+		if err != nil {
+			return err
+		}
+		if q.net.Layers[i].Kind == nn.GeM {
+			err = q.generalisedMean(i, op)
+		} else {
+			err = q.operator(i, op)
+		}
+		if err != nil {
+			return fmt.Errorf("quantise layer %s: %w", layer, err)
+		}
+	}
+	return nil
+}
+
+func (q *quantizer) operator(i int, op *tflitefile.Operator) error {
+	p, err := q.outputParams(i, op)
+	if err != nil {
+		return err
+	}
+	q.setActivation(op.Outputs[0], p)
+	switch op.Op {
+	case tflitefile.Conv2D, tflitefile.DepthwiseConv2D:
+		q.weights(i, op)
+	case tflitefile.Add, tflitefile.Mul:
+		for _, t := range op.Inputs {
+			q.scalar(t)
+		}
+	}
+	q.model.Operators = append(q.model.Operators, *op)
+	return nil
+}
+
+// outputParams returns how the output of an operator of layer i is quantised: where values are only moved or pooled,
+// as they come in, or else by what they were in calibration.
+func (q *quantizer) outputParams(i int, op *tflitefile.Operator) (params, error) {
+	switch op.Op {
+	case tflitefile.Pad, tflitefile.MaxPool2D, tflitefile.AveragePool2D:
+		return q.activations[op.Inputs[0]], nil
+	}
+	stats, ok := q.cal.inner[q.model.Tensors[op.Outputs[0]].Name]
+	if !ok {
+		stats = q.cal.layers[i]
+	}
 	low, high := stats.min, stats.max
 	if !q.opt.MinMax {
 		low, high = stats.histogram.clip()
 	}
-	p, err := chooseParams(low, high)
-	if err != nil {
-		return LayerReport{}, err
+	return chooseParams(low, high)
+}
+
+// scalar makes a constant of one positive number int8, exactly; other tensors are left alone.
+func (q *quantizer) scalar(tensor int) {
+	t := &q.model.Tensors[tensor]
+	data := q.model.Data(tensor)
+	if t.Type != tflitefile.Float32 || len(data) != 4 {
+		return
+	}
+	t.Type = tflitefile.Int8
+	t.Quant = &tflitefile.Quantization{Scale: []float32{tflitefile.ToFloat32s(data)[0] / 127}, ZeroPoint: []int64{0}}
+	q.model.Buffers[t.Buffer] = []byte{127}
+}
+
+// generalisedMean leaves the operators of a GeM layer in float, between a DEQUANTIZE before the first and a QUANTIZE
+// after the last: int8 has no powers.
+func (q *quantizer) generalisedMean(i int, op *tflitefile.Operator) error {
+	m, l := q.model, &q.net.Layers[i]
+	between := func(suffix string, like int) int {
+		return m.AddTensor(tflitefile.Tensor{Name: l.Name + suffix, Shape: m.Tensors[like].Shape})
+	}
+	if in := op.Inputs[0]; m.Tensors[in].Type == tflitefile.Int8 {
+		op.Inputs[0] = between("/dequantized", in)
+		m.Operators = append(m.Operators, tflitefile.Operator{Op: tflitefile.Dequantize, Inputs: []int{in}, Outputs: []int{op.Inputs[0]}})
 	}
 	out := op.Outputs[0]
-	q.setActivation(out, p)
-	if q.net.Layers[i].Weighted() {
-		q.weights(i, op)
+	if m.Tensors[out].Name != l.Name {
+		m.Operators = append(m.Operators, *op)
+		return nil
 	}
+	p, err := q.outputParams(i, op)
+	if err != nil {
+		return err
+	}
+	op.Outputs = []int{between("/float", out)}
+	q.setActivation(out, p)
+	m.Operators = append(m.Operators, *op, tflitefile.Operator{Op: tflitefile.Quantize, Inputs: op.Outputs, Outputs: []int{out}})
+	return nil
+}
+
+func (q *quantizer) report(i int) LayerReport {
+	stats, p := &q.cal.layers[i], q.activations[q.model.Find(q.net.Layers[i].Name)]
 	return LayerReport{
 		Name: q.net.Layers[i].Name, Min: stats.min, Max: stats.max, Scale: p.scale, ZeroPoint: p.zero,
 		Clipped: stats.histogram.outside(p.scale*float32(-128-p.zero), p.scale*float32(127-p.zero)),
-	}, nil
+	}
 }
 
 // chooseParams spreads the 256 integers over low … high, widened to hold zero, which padding and ReLU need exactly.

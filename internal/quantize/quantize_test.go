@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"xbmedge/internal/embed"
@@ -184,6 +185,57 @@ func TestSmallNetwork(t *testing.T) {
 		if c := meanCosine(t, got, embedAll(t, file, test, true)); c < 0.999 {
 			t.Errorf("%+v: XNNPACK and the plain kernels have mean cosine %.4f", opt, c)
 		}
+	}
+}
+
+// TestEveryBackbone quantises fresh networks with everything that published ones have: hard activations, squeezes,
+// pools, symmetric padding, the normalising layer, and a generalised mean.
+func TestEveryBackbone(t *testing.T) {
+	for _, name := range nn.Backbones() {
+		if name == "resnet50" {
+			continue // resnet50_vd has all of its layers
+		}
+		t.Run(name, func(t *testing.T) {
+			size := 64
+			if strings.HasPrefix(name, "resnet") { // large enough
+				size = 32
+			}
+			net, err := nn.Backbone(name, 0.35, size, []int{8, 16})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if net, err = net.WithPooling(nn.GeM); err != nil {
+				t.Fatal(err)
+			}
+			net = net.WithEmbedding(16)
+			w, err := net.Init(rand.New(rand.NewPCG(7, 8)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if net, w, err = nn.Fold(net, w); err != nil {
+				t.Fatal(err)
+			}
+			cal := calibrate(t, net, w, randomFrames(20, size, 1))
+			m, report, err := Quantize(net, w, cal, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(report.Layers) != len(net.Layers) {
+				t.Errorf("report on %d layers, want %d", len(report.Layers), len(net.Layers))
+			}
+			file, test := encode(t, m), randomFrames(10, size, 2)
+			got := embedAll(t, file, test, false)
+			c := meanCosine(t, embedAll(t, floatModel(t, net, w), test, false), got)
+			plain := meanCosine(t, got, embedAll(t, file, test, true))
+			t.Logf("mean cosine %.4f with float, %.4f between XNNPACK and the plain kernels", c, plain)
+			if c < 0.98 || plain < 0.98 { // rounding adds up over the 60 layers of the deeper ones
+				t.Error("too far apart")
+			}
+			errs, err := Diagnose(t.Context(), net, w, cal, Options{}, test[:2])
+			if err != nil || len(errs) != len(net.Layers) {
+				t.Errorf("diagnosis of %d layers, %v", len(errs), err)
+			}
+		})
 	}
 }
 

@@ -247,7 +247,7 @@ func (e *encoder) options(o *Operator) (kind byte, table flatbuffers.UOffsetT, e
 		b.StartObject(1)
 		b.PrependInt8Slot(0, activation, 0)
 		return mulOptions, b.EndObject(), nil
-	case Pad, Maximum, Pow, HardSwish: // nothing to choose
+	case Pad, Maximum, Pow, HardSwish, Quantize, Dequantize: // nothing to choose
 		return 0, 0, nil
 	case Mean:
 		b.StartObject(1)

@@ -9,7 +9,7 @@ import (
 // Options says how FromNetwork lowers a network.
 type Options struct {
 	Batch   int      // samples per run; 0 means 1
-	Outputs []string // names of the layers whose values are the outputs, in that order; empty means the last layer
+	Outputs []string // names of the layers, or of values inside layers, that are the outputs; empty means the last layer
 }
 
 // InputName is the name of the input tensor of lowered networks. No layer may be called that.
@@ -41,11 +41,12 @@ func FromNetwork(net *nn.Network, w nn.Weights, opt Options) (*Model, error) {
 		}
 	}
 	for _, name := range outputs {
-		i, err := net.Index(name)
-		if err != nil {
+		t := l.model.Find(name)
+		if t < 0 {
+			_, err := net.Index(name)
 			return nil, err
 		}
-		l.model.Outputs = append(l.model.Outputs, l.values[i])
+		l.model.Outputs = append(l.model.Outputs, t)
 	}
 	return l.model, nil
 }

@@ -14,6 +14,7 @@ const (
 	AveragePool2D   Op = 1
 	Conv2D          Op = 3
 	DepthwiseConv2D Op = 4
+	Dequantize      Op = 6
 	FullyConnected  Op = 9
 	MaxPool2D       Op = 17
 	Mul             Op = 18
@@ -23,6 +24,7 @@ const (
 	Mean            Op = 40
 	Maximum         Op = 55
 	Pow             Op = 78
+	Quantize        Op = 114
 	HardSwish       Op = 117
 )
 
@@ -48,7 +50,7 @@ func lowestVersion(op Op, int8s, keepDims bool) int {
 		return 3
 	case FullyConnected:
 		return 4
-	case Add, Mean, Mul, Pad, Maximum, MaxPool2D, AveragePool2D:
+	case Add, Mean, Mul, Pad, Maximum, MaxPool2D, AveragePool2D, Dequantize:
 		return 2
 	}
 	return 1
