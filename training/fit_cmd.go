@@ -78,11 +78,6 @@ func (f *fitFlags) fit(ctx context.Context, _ []string, stdout, stderr io.Writer
 		if err := d.Config.ResolvePaths(); err != nil {
 			return err
 		}
-		if c := &d.Config.Data.Cache; *c != "" && *c != trainer.CacheOff {
-			if *c, err = filepath.Abs(*c); err != nil {
-				return err
-			}
-		}
 		result, err = trainer.Start(ctx, d, f.out, progress, log)
 	}
 	progress.end()

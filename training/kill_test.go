@@ -56,7 +56,7 @@ func TestKilledRunEndsTheSame(t *testing.T) {
 		return []string{
 			"fit", "--data", o.Dir, "--out", run, "--set", "network.size=32", "--set", "network.channels=16,32", "--set", "network.embedding=16",
 			"--set", "sampler.classes=4", "--set", "sampler.photos=4", "--set", "xbm.size=50", "--set", "xbm.start_iter=5", "--set", "optimizer.ema=0.9",
-			"--set", "schedule.steps=200", "--set", "schedule.evaluate=10", "--set", "schedule.checkpoint=7",
+			"--set", "schedule.steps=200", "--set", "schedule.evaluate=10", "--set", "schedule.checkpoint=7", "--set", "data.cache=" + filepath.Join(dir, "cache"),
 		}
 	}
 	if out, err := program(fit(whole)...).CombinedOutput(); err != nil {

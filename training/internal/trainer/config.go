@@ -92,6 +92,7 @@ func DefaultConfig() Config {
 		Optimizer: OptimizerConfig{
 			Name: string(optim.Adam), LearningRate: 2e-3, Rates: RatesConfig{Trunk: 1, Tail: 1, Head: 1}, Momentum: 0.9,
 			Warmup: 50, Decay: decayCosine, DecaySteps: []int{}, DecayFactor: 0.1,
+			Plateau: PlateauConfig{Patience: 4, Threshold: 1e-3, Cooldown: 2, MinRate: 5e-6},
 		},
 		Schedule: ScheduleConfig{Steps: 600, Evaluate: 100, Checkpoint: 100},
 	}
@@ -100,7 +101,7 @@ func DefaultConfig() Config {
 // ResolvePaths makes the paths of files absolute, so that a run can go on from anywhere.
 func (c *Config) ResolvePaths() error {
 	for _, path := range []*string{&c.Network.Weights, &c.Teacher.Run, &c.Teacher.Weights, &c.Data.Cache} {
-		if *path == "" || path == &c.Network.Weights && *path == noWeights || path == &c.Data.Cache && *path == cacheOff {
+		if *path == "" || path == &c.Network.Weights && *path == noWeights || path == &c.Data.Cache && *path == CacheOff {
 			continue
 		}
 		var err error

@@ -286,15 +286,6 @@ func TestCorruptPhotoIsSkippedAndCounted(t *testing.T) {
 	}
 }
 
-func TestRate(t *testing.T) {
-	o := OptimizerConfig{LearningRate: 1, Warmup: 4}
-	for step, want := range map[int]float64{0: 0.25, 3: 1, 4: 1, 54: 0.5, 104: 0} {
-		if got := o.rate(step, 104); got < want-1e-9 || got > want+1e-9 {
-			t.Errorf("rate of step %d is %g, want %g", step, got, want)
-		}
-	}
-}
-
 func TestValidateNamesTheKeys(t *testing.T) {
 	c := DefaultConfig()
 	if err := c.Validate(); err != nil {

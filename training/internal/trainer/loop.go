@@ -55,7 +55,7 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 		if f.lessons != nil {
 			f.lessons.fill(b.Step, b.Indices, taught)
 		}
-		rate := f.cfg.Optimizer.rate(f.at.Step, s.Steps)
+		rate := f.cfg.Optimizer.rate(f.at.Step, s.Steps, &f.at.Plateau)
 		o, err := f.learner.step(b.Inputs, labels, taught, rate)
 		if err != nil {
 			return nil, f.diverged(err, rate)
@@ -120,8 +120,9 @@ func (f *fitting) measure(ctx context.Context) (err error) {
 	steps := float64(f.at.Step - f.at.Evaluated)
 	m.Loss, m.GradientNorm, m.ImagesPerSec = f.at.Losses/steps, f.at.Norms/steps, speed
 	m.Epoch = float64(f.at.Step) / float64(f.stepsPerEpoch())
-	m.LearningRate, m.Memory = f.cfg.Optimizer.rate(f.at.Step, f.cfg.Schedule.Steps), f.learner.filled()
+	m.LearningRate, m.Memory = f.cfg.Optimizer.rate(f.at.Step, f.cfg.Schedule.Steps, &f.at.Plateau), f.learner.filled()
 	m.Best = m.better(f.at.Best)
+	f.at.Plateau.evaluated(&f.cfg.Optimizer.Plateau, m.RecallAt1)
 	f.at.Evaluated, f.at.Losses, f.at.Norms, f.unsaved = f.at.Step, 0, 0, true
 	if m.Best {
 		f.at.Best = m

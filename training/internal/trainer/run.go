@@ -142,6 +142,7 @@ type position struct {
 	Best      *Metrics `json:"best"`      // nil before the first
 	Losses    float64  `json:"losses"`    // sum of those since the last evaluation
 	Norms     float64  `json:"norms"`     // sum of the gradients' norms since then
+	Plateau   plateau  `json:"plateau"`   // what decay: plateau has seen
 	Inputs    string   `json:"inputs"`    // fingerprint of what is learned from
 }
 
