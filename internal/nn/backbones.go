@@ -23,6 +23,9 @@ func Backbone(name string, width float64, size int, channels []int) (*Network, e
 	if size <= 0 {
 		return nil, fmt.Errorf("network %s: an input of %d pixels", name, size)
 	}
+	if strings.HasPrefix(name, "mobilenet") && !(width > 0 && width <= 4) { // the negation also catches NaN
+		return nil, fmt.Errorf("network %s: a width of %g: take 0.35 to 1.4", name, width)
+	}
 	torch := flavour{padding: Symmetric, epsilon: 1e-5, normalize: true}
 	var net *Network
 	switch name {

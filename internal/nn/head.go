@@ -31,8 +31,9 @@ func (n *Network) with(l Layer) *Network {
 	return &out
 }
 
-// WithPooling returns a copy of the network whose pool is of that kind: GlobalAvg or GeM.
-func (n *Network) WithPooling(kind Kind) (*Network, error) {
+// WithPooling returns a copy of the network whose pool is of that kind: GlobalAvg or GeM. A GeM's power is trained, or
+// fixed.
+func (n *Network) WithPooling(kind Kind, fixed bool) (*Network, error) {
 	if kind != GlobalAvg && kind != GeM {
 		return nil, fmt.Errorf("network %s: a pooling of kind %q: take %s or %s", n.Name, kind, GlobalAvg, GeM)
 	}
@@ -42,7 +43,7 @@ func (n *Network) WithPooling(kind Kind) (*Network, error) {
 	}
 	out := *n
 	out.Layers = slices.Clone(n.Layers)
-	out.Layers[i].Kind = kind
+	out.Layers[i].Kind, out.Layers[i].Frozen = kind, fixed && kind == GeM
 	return &out, nil
 }
 

@@ -57,6 +57,9 @@ func TestBackbones(t *testing.T) {
 			t.Errorf("%s: error %v does not say %q", name, err, want)
 		}
 	}
+	if _, err := Backbone("mobilenetv2", math.NaN(), 64, nil); err == nil || !strings.Contains(err.Error(), "take 0.35 to 1.4") {
+		t.Errorf("a width that is no number: %v", err)
+	}
 	for _, name := range Backbones() {
 		if _, err := Backbone(name, 1, 64, []int{8}); err != nil {
 			t.Errorf("%s is listed, but: %v", name, err)
@@ -80,7 +83,7 @@ func TestHeads(t *testing.T) {
 	if net, err = net.WithProjection(512); err != nil {
 		t.Fatal(err)
 	}
-	if net, err = net.WithPooling(GeM); err != nil {
+	if net, err = net.WithPooling(GeM, true); err != nil {
 		t.Fatal(err)
 	}
 	net = net.WithEmbedding(128)
@@ -90,6 +93,19 @@ func TestHeads(t *testing.T) {
 	}
 	if (out != Shape{1, 1, 128}) {
 		t.Errorf("output %v", out)
+	}
+	ps, err := net.Parameters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fixed []string
+	for _, p := range ps {
+		if p.Fixed && !strings.HasSuffix(p.Name, BNMean) && !strings.HasSuffix(p.Name, BNVariance) {
+			fixed = append(fixed, p.Name)
+		}
+	}
+	if want := []string{"normalize.weight", "normalize.bias", "pool.p"}; !slices.Equal(fixed, want) {
+		t.Errorf("%v are fixed, want %v", fixed, want)
 	}
 	w, err := net.Init(rand.New(rand.NewPCG(1, 2)))
 	if err != nil {
@@ -118,7 +134,7 @@ func TestHeads(t *testing.T) {
 	if _, err := small.WithProjection(64); err == nil || !strings.Contains(err.Error(), "head after its pool") {
 		t.Errorf("a projection before a head: %v", err)
 	}
-	if _, err := small.WithPooling(MaxPool); err == nil {
+	if _, err := small.WithPooling(MaxPool, false); err == nil {
 		t.Error("a global maxpool was taken")
 	}
 }

@@ -126,7 +126,7 @@ func network(t *testing.T, name string, size int, pooling nn.Kind) (*nn.Network,
 	if err != nil {
 		t.Fatal(err)
 	}
-	if net, err = net.WithPooling(pooling); err != nil {
+	if net, err = net.WithPooling(pooling, true); err != nil {
 		t.Fatal(err)
 	}
 	net = net.WithNeck(64, true).WithEmbedding(32)

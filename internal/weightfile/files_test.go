@@ -45,6 +45,26 @@ func TestReadEveryFormat(t *testing.T) {
 	}
 }
 
+// TestReadSafetensorsOfAnyLength: a header of 0x280 bytes makes the file begin as a pickle of protocol 2 does.
+func TestReadSafetensorsOfAnyLength(t *testing.T) {
+	for _, filler := range []int{0, 100, 500, 512} {
+		for more := range 16 {
+			var buf bytes.Buffer
+			metadata := map[string]string{"filler": strings.Repeat("x", filler+8*more)}
+			if err := nn.WriteSafetensors(&buf, written(), metadata); err != nil {
+				t.Fatal(err)
+			}
+			got, err := Parse(buf.Bytes())
+			if err != nil {
+				t.Fatalf("a file that begins with % x: %v", buf.Bytes()[:8], err)
+			}
+			if d := cmp.Diff(written(), got); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		}
+	}
+}
+
 func TestReadONNX(t *testing.T) {
 	net := nn.SmallCNN(16, 4, 8).WithoutBatchNorm()
 	w := nn.Weights{}

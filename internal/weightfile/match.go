@@ -39,7 +39,7 @@ func Match(net *nn.Network, w nn.Weights) (nn.Weights, error) {
 		if l.Kind == nn.GeM {
 			out[l.Name+nn.GeMPower] = power(l, w)
 		}
-		if !l.Weighted() || l.Frozen {
+		if !l.Weighted() || l.Name == nn.NormalizeLayer {
 			continue
 		}
 		m, ok := modules[l.Name]

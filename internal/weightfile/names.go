@@ -64,7 +64,7 @@ func recognise(net *nn.Network, w nn.Weights) (*convention, map[string]module) {
 		hits := 0
 		for i := range net.Layers {
 			l := &net.Layers[i]
-			if m, ok := c.modules[l.Name]; ok && l.Weighted() && !l.Frozen && w[m.conv+".weight"] != nil {
+			if m, ok := c.modules[l.Name]; ok && l.Weighted() && l.Name != nn.NormalizeLayer && w[m.conv+".weight"] != nil {
 				hits++
 			}
 		}
@@ -84,7 +84,7 @@ func parts(net *nn.Network, use func(layer string, block int, part string, posit
 	last, position := -1, 0
 	for i := range net.Layers {
 		l := &net.Layers[i]
-		if !l.Weighted() || l.Frozen {
+		if !l.Weighted() || l.Name == nn.NormalizeLayer {
 			continue
 		}
 		rest, ok := strings.CutPrefix(l.Name, "features.")

@@ -8,6 +8,7 @@ package weightfile
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -46,14 +47,14 @@ var errUnknown = errors.New("it is neither safetensors, nor PyTorch's .pth, nor 
 // Parse is Read for a file's content. The tensors share no memory with it.
 func Parse(raw []byte) (w nn.Weights, err error) {
 	switch {
+	case safetensors(raw): // first: the length it begins with may look like anything
+		w, _, err = nn.ParseSafetensors(raw)
 	case bytes.HasPrefix(raw, []byte("PK\x03\x04")):
 		w, err = torchArchive(raw)
 	case bytes.HasPrefix(raw, torchMagic):
 		w, err = torchLegacy(raw)
 	case len(raw) > 1 && raw[0] == 0x80 && raw[1] >= 2 && raw[1] <= 5:
 		w, err = paddle(raw)
-	case len(raw) > 9 && raw[8] == '{':
-		w, _, err = nn.ParseSafetensors(raw)
 	case len(raw) > 1 && raw[0] == onnxfile.FirstByte:
 		w, err = onnxfile.Initializers(raw)
 	default:
@@ -66,4 +67,9 @@ func Parse(raw []byte) (w nn.Weights, err error) {
 		return nil, errors.New("it holds no tensors of real numbers")
 	}
 	return w, nil
+}
+
+// safetensors reports whether the file begins with the length of a header that fits into it.
+func safetensors(raw []byte) bool {
+	return len(raw) > 9 && raw[8] == '{' && binary.LittleEndian.Uint64(raw) <= uint64(len(raw)-8)
 }
