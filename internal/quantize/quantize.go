@@ -129,6 +129,9 @@ func (q *quantizer) operator(i int, op *tflitefile.Operator) error {
 		for _, t := range op.Inputs {
 			q.scalar(t)
 		}
+	case tflitefile.HardSwish:
+		q.hardSwish(i, op)
+		return nil
 	}
 	q.model.Operators = append(q.model.Operators, *op)
 	return nil
@@ -162,32 +165,6 @@ func (q *quantizer) scalar(tensor int) {
 	t.Type = tflitefile.Int8
 	t.Quant = &tflitefile.Quantization{Scale: []float32{tflitefile.ToFloat32s(data)[0] / 127}, ZeroPoint: []int64{0}}
 	q.model.Buffers[t.Buffer] = []byte{127}
-}
-
-// generalisedMean leaves the operators of a GeM layer in float, between a DEQUANTIZE before the first and a QUANTIZE
-// after the last: int8 has no powers.
-func (q *quantizer) generalisedMean(i int, op *tflitefile.Operator) error {
-	m, l := q.model, &q.net.Layers[i]
-	between := func(suffix string, like int) int {
-		return m.AddTensor(tflitefile.Tensor{Name: l.Name + suffix, Shape: m.Tensors[like].Shape})
-	}
-	if in := op.Inputs[0]; m.Tensors[in].Type == tflitefile.Int8 {
-		op.Inputs[0] = between("/dequantized", in)
-		m.Operators = append(m.Operators, tflitefile.Operator{Op: tflitefile.Dequantize, Inputs: []int{in}, Outputs: []int{op.Inputs[0]}})
-	}
-	out := op.Outputs[0]
-	if m.Tensors[out].Name != l.Name {
-		m.Operators = append(m.Operators, *op)
-		return nil
-	}
-	p, err := q.outputParams(i, op)
-	if err != nil {
-		return err
-	}
-	op.Outputs = []int{between("/float", out)}
-	q.setActivation(out, p)
-	m.Operators = append(m.Operators, *op, tflitefile.Operator{Op: tflitefile.Quantize, Inputs: op.Outputs, Outputs: []int{out}})
-	return nil
 }
 
 func (q *quantizer) report(i int) LayerReport {
