@@ -1,6 +1,7 @@
 package tflitefile
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"math"
@@ -61,15 +62,19 @@ func runLiteRT(t *testing.T, model, input []byte) liteRT {
 func TestLiteRTReadsFloatNetworks(t *testing.T) {
 	net, w := testNetwork(t)
 	kinds := kindsNetwork()
+	kindsWeights := testWeights(t, kinds)
+	kindsOutputs := []string{"stem", "max", "swish", "gate", "scale", "down", "avg", "add", "pool"}
 	for _, tt := range []struct {
 		net     *nn.Network
 		weights nn.Weights
 		outputs []string
+		batch   int
 	}{
-		{net, w, []string{"stem", "add", "down", "pool", "embedding"}},
-		{kinds, testWeights(t, kinds), []string{"stem", "max", "swish", "gate", "scale", "down", "avg", "add", "pool"}},
+		{net, w, []string{"stem", "add", "down", "pool", "embedding"}, 1},
+		{kinds, kindsWeights, kindsOutputs, 1},
+		{kinds, kindsWeights, kindsOutputs, 2},
 	} {
-		m, err := FromNetwork(tt.net, tt.weights, Options{Outputs: tt.outputs})
+		m, err := FromNetwork(tt.net, tt.weights, Options{Outputs: tt.outputs, Batch: tt.batch})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,16 +92,17 @@ func TestLiteRTReadsFloatNetworks(t *testing.T) {
 			}
 		}
 		x := testInput(tt.net.Input.Size())
-		got := runLiteRT(t, file, Float32s(x))
+		got := runLiteRT(t, file, bytes.Repeat(Float32s(x), tt.batch))
 		compareTensors(t, m, got)
 		want := reference(t, tt.net, tt.weights, x)
 		for i, name := range tt.outputs {
-			if len(got.Outputs[i]) != len(want[name]) {
-				t.Fatalf("%s: %d values, want %d", name, len(got.Outputs[i]), len(want[name]))
+			one := len(want[name])
+			if len(got.Outputs[i]) != tt.batch*one {
+				t.Fatalf("%s: %d values, want %d", name, len(got.Outputs[i]), tt.batch*one)
 			}
 			for k, v := range got.Outputs[i] {
-				if math.Abs(v-want[name][k]) > 1e-4 {
-					t.Fatalf("%s[%d] = %g, want %g", name, k, v, want[name][k])
+				if math.Abs(v-want[name][k%one]) > 1e-4 {
+					t.Fatalf("%s[%d] = %g, want %g", name, k, v, want[name][k%one])
 				}
 			}
 		}

@@ -99,7 +99,7 @@ func gradients(t *testing.T, net *nn.Network, w nn.Weights, lowering Lowering, x
 	err = Try(func() {
 		outs = graph.MustExecOnceN(e.Backend, func(in *graph.Node) []*graph.Node {
 			nodes := map[string]*graph.Node{}
-			f := Forward{Lowering: lowering, Training: true, Param: func(name string) *graph.Node {
+			f := Forward{Lowering: lowering, Training: true, Observe: func(string, *graph.Node, *graph.Node) {}, Param: func(name string) *graph.Node {
 				if nodes[name] == nil {
 					nodes[name] = graph.Const(in.Graph(), tensors.FromFlatDataAndDimensions(w[name].Data, w[name].Shape...))
 				}
@@ -109,10 +109,11 @@ func gradients(t *testing.T, net *nn.Network, w nn.Weights, lowering Lowering, x
 			loss := graph.ReduceAllSum(graph.Mul(y, graph.AddScalar(graph.IotaFull(in.Graph(), y.Shape()), 1)))
 			var by []*graph.Node
 			for _, p := range ps {
+				f.Param(p.Name) // a batch norm's statistics are not asked for while training
 				by = append(by, nodes[p.Name])
 			}
 			return append([]*graph.Node{loss}, graph.Gradient(loss, by...)...)
-		}, tensors.FromFlatDataAndDimensions(x, 1, net.Input.H, net.Input.W, net.Input.C))
+		}, tensors.FromFlatDataAndDimensions(x, len(x)/net.Input.Size(), net.Input.H, net.Input.W, net.Input.C))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -160,6 +161,33 @@ func TestGradientsOfEveryKind(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestGradientsReachTheStem trains what is published from its first convolution to its last.
+func TestGradientsReachTheStem(t *testing.T) {
+	for name, stem := range map[string]string{"mobilenetv3_small": "features.0.weight", "resnet50_vd": "stem.0.weight"} {
+		net, err := nn.Backbone(name, 0.5, 32, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rng := rand.New(rand.NewPCG(9, 10))
+		w, err := net.Init(rng)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := make([]float32, 2*net.Input.Size()) // batch norms need two to differ
+		for i := range x {
+			x[i] = 2*rng.Float32() - 1
+		}
+		_, g := gradients(t, net, w, Products, x)
+		norm := 0.0
+		for _, v := range g[stem].Data {
+			norm += float64(v) * float64(v)
+		}
+		if !(norm > 0) || math.IsInf(norm, 0) {
+			t.Errorf("%s: the squared gradient of %s is %g", name, stem, norm)
+		}
 	}
 }
 
