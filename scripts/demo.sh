@@ -62,11 +62,11 @@ if [[ -z ${DATA:-} ]]; then
   say "drawing products"
   bin/xbm-train synth --out "$data"
   mv "$data/clip.mjpeg" "$data/clip.json" $out/clip/
-  fit=(--config configs/train-synth.yaml)
+  fit=(--config configs/train-demo.yaml)
 else
   say "filming photos"
   bin/xbm-train clip --data "$data/test" --out $out/clip
-  fit=(--config configs/train-pretrained.yaml --weights "$WEIGHTS")
+  fit=(--config configs/train-mobile.yaml --weights "$WEIGHTS")
 fi
 
 say "training"

@@ -32,7 +32,7 @@ with --resume and ends with the very weights an undisturbed one would have.
 Every key of the configuration is in configs/train.yaml. Environment variables
 win over the file (XBM_TRAIN_XBM_SIZE sets xbm.size), and --set
 over both.`,
-		Examples: `xbm-train fit --data photos --out runs/1 --config configs/train-pretrained.yaml --weights w.safetensors
+		Examples: `xbm-train fit --data photos --out runs/1 --config configs/train-mobile.yaml --weights w.safetensors
 xbm-train fit --resume runs/1`,
 		Setup: func(f *cli.Flags) cli.Func {
 			var o fitFlags

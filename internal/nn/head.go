@@ -31,19 +31,44 @@ func (n *Network) with(l Layer) *Network {
 	return &out
 }
 
-// WithPooling returns a copy of the network whose pool is of that kind: GlobalAvg or GeM. A GeM's power is trained, or
-// fixed.
-func (n *Network) WithPooling(kind Kind, fixed bool) (*Network, error) {
-	if kind != GlobalAvg && kind != GeM {
-		return nil, fmt.Errorf("network %s: a pooling of kind %q: take %s or %s", n.Name, kind, GlobalAvg, GeM)
-	}
+// Pooling is how a map becomes one value a channel.
+type Pooling string
+
+// The poolings.
+const (
+	AvgPooling Pooling = "avg"
+	MaxPooling Pooling = "max"
+	GeMPooling Pooling = "gem"       // between the two, by a power that is learned (Radenović et al., TPAMI 2019)
+	GeMFixed   Pooling = "gem_fixed" // by the power 3 that the other begins with
+)
+
+// WithPooling returns a copy of the network that pools so.
+func (n *Network) WithPooling(p Pooling) (*Network, error) {
 	i, err := n.Index(PoolLayer)
+	if err != nil {
+		return nil, err
+	}
+	shapes, err := n.Shapes()
 	if err != nil {
 		return nil, err
 	}
 	out := *n
 	out.Layers = slices.Clone(n.Layers)
-	out.Layers[i].Kind, out.Layers[i].Frozen = kind, fixed && kind == GeM
+	l := &out.Layers[i]
+	switch p {
+	case AvgPooling:
+		l.Kind = GlobalAvg
+	case GeMPooling, GeMFixed:
+		l.Kind, l.Frozen = GeM, p == GeMFixed
+	case MaxPooling: // one window as large as the map
+		in := n.InputShapes(i, shapes)[0]
+		if in.H != in.W {
+			return nil, fmt.Errorf("network %s: max pooling of a map of %v, which is not square", n.Name, in)
+		}
+		l.Kind, l.Kernel, l.Stride = MaxPool, in.H, in.H
+	default:
+		return nil, fmt.Errorf("network %s: a pooling %q: take %s, %s, %s or %s", n.Name, p, AvgPooling, MaxPooling, GeMPooling, GeMFixed)
+	}
 	return &out, nil
 }
 

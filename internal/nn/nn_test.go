@@ -83,7 +83,7 @@ func TestHeads(t *testing.T) {
 	if net, err = net.WithProjection(512); err != nil {
 		t.Fatal(err)
 	}
-	if net, err = net.WithPooling(GeM, true); err != nil {
+	if net, err = net.WithPooling(GeMFixed); err != nil {
 		t.Fatal(err)
 	}
 	net = net.WithEmbedding(128)
@@ -134,7 +134,7 @@ func TestHeads(t *testing.T) {
 	if _, err := small.WithProjection(64); err == nil || !strings.Contains(err.Error(), "head after its pool") {
 		t.Errorf("a projection before a head: %v", err)
 	}
-	if _, err := small.WithPooling(MaxPool, false); err == nil {
+	if _, err := small.WithPooling("median"); err == nil {
 		t.Error("a global maxpool was taken")
 	}
 }

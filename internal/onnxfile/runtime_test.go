@@ -120,13 +120,13 @@ func runTFLite(t *testing.T, net *nn.Network, w nn.Weights, x []float32) []float
 }
 
 // network returns a backbone with a head, and fresh weights for it with batch norms that are not the identity.
-func network(t *testing.T, name string, size int, pooling nn.Kind) (*nn.Network, nn.Weights) {
+func network(t *testing.T, name string, size int, pooling nn.Pooling) (*nn.Network, nn.Weights) {
 	t.Helper()
 	net, err := nn.Backbone(name, 1, size, []int{16, 32, 64})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if net, err = net.WithPooling(pooling, true); err != nil {
+	if net, err = net.WithPooling(pooling); err != nil {
 		t.Fatal(err)
 	}
 	net = net.WithNeck(64, true).WithEmbedding(32)
@@ -154,9 +154,9 @@ func TestRuntimeEqualsTFLite(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		size    int
-		pooling nn.Kind
+		pooling nn.Pooling
 	}{
-		{"smallcnn", 64, nn.GlobalAvg}, {"mobilenetv3_small", 75, nn.GeM}, {"resnet50", 64, nn.GlobalAvg}, {"resnet50_vd", 75, nn.GeM},
+		{"smallcnn", 64, nn.AvgPooling}, {"mobilenetv3_small", 75, nn.GeMFixed}, {"resnet50", 64, nn.MaxPooling}, {"resnet50_vd", 75, nn.GeMFixed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			net, w := network(t, tt.name, tt.size, tt.pooling)
@@ -200,7 +200,7 @@ func compare(t *testing.T, net *nn.Network, w nn.Weights) {
 }
 
 func TestRuntimeNormalizes(t *testing.T) {
-	net, w := network(t, "smallcnn", 32, nn.GlobalAvg)
+	net, w := network(t, "smallcnn", 32, nn.AvgPooling)
 	model, err := Encode(net, w, Options{Normalize: true})
 	if err != nil {
 		t.Fatal(err)

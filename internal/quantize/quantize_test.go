@@ -204,7 +204,7 @@ func TestEveryBackbone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if net, err = net.WithPooling(nn.GeM, false); err != nil {
+			if net, err = net.WithPooling(nn.GeMPooling); err != nil {
 				t.Fatal(err)
 			}
 			net = net.WithEmbedding(16)

@@ -170,7 +170,7 @@ func TestMatchMindsTheirEpsilon(t *testing.T) {
 }
 
 func TestMatchAddsGeM(t *testing.T) {
-	net, err := backbone(t, "smallcnn", 1).WithPooling(nn.GeM, false)
+	net, err := backbone(t, "smallcnn", 1).WithPooling(nn.GeMPooling)
 	if err != nil {
 		t.Fatal(err)
 	}

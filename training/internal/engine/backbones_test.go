@@ -22,7 +22,7 @@ func TestBackbonesEqualTFLite(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if net, err = net.WithPooling(nn.GeM, false); err != nil {
+			if net, err = net.WithPooling(nn.GeMPooling); err != nil {
 				t.Fatal(err)
 			}
 			net = net.WithNeck(32, true).WithEmbedding(16)

@@ -43,7 +43,7 @@ type NetworkConfig struct {
 	Channels  []int   `yaml:"channels" json:"channels"`     // smallcnn: one 3×3 convolution each
 	Size      int     `yaml:"size" json:"size"`             // input height and width, pixels
 	Embedding int     `yaml:"embedding" json:"embedding"`   // values in an embedding; 0: the backbone's pooled features are it
-	Pooling   string  `yaml:"pooling" json:"pooling"`       // globalavg or gem
+	Pooling   string  `yaml:"pooling" json:"pooling"`       // avg, max, gem or gem_fixed
 	Head      string  `yaml:"head" json:"head"`             // dense (after the pooling) or conv (1×1, before it) makes the embedding
 	Neck      int     `yaml:"neck" json:"neck"`             // values of a dense layer with ReLU before the embedding; 0: none
 	Weights   string  `yaml:"weights" json:"weights"`       // safetensors file of the backbone; empty: from scratch
@@ -82,7 +82,7 @@ func DefaultConfig() Config {
 		Seed: 1, Backend: "go", Precision: precisionFull,
 		Network: NetworkConfig{
 			Name: "smallcnn", Width: 1, Channels: []int{32, 64, 128, 256}, Size: 64, Embedding: 128,
-			Pooling: string(nn.GlobalAvg), Head: headDense, BatchNorm: bnTrained,
+			Pooling: string(nn.AvgPooling), Head: headDense, BatchNorm: bnTrained,
 		},
 		Data:    defaultData(),
 		Sampler: SamplerConfig{Classes: 16, Photos: 4},
@@ -127,7 +127,8 @@ func (c *Config) Validate() error {
 	check(c.Precision == precisionFull || c.Backend != "go", "precision is mixed, which backend go has not: take an xla one")
 	n := &c.Network
 	check(slices.Contains(nn.Backbones(), n.Name), "network.name is %q: take %s", n.Name, strings.Join(nn.Backbones(), ", "))
-	check(n.Pooling == string(nn.GlobalAvg) || n.Pooling == string(nn.GeM), "network.pooling is %q: take globalavg or gem", n.Pooling)
+	check(slices.Contains([]nn.Pooling{nn.AvgPooling, nn.MaxPooling, nn.GeMPooling, nn.GeMFixed}, nn.Pooling(n.Pooling)),
+		"network.pooling is %q: take avg, max, gem or gem_fixed", n.Pooling)
 	check(n.Head == headDense || n.Head == headConv, "network.head is %q: take dense or conv", n.Head)
 	check(n.Neck >= 0 && n.Neck <= 8192, "network.neck is %d: take 0 to 8192", n.Neck)
 	check(n.Neck == 0 || n.Head == headDense, "network.neck needs network.head dense")

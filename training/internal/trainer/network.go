@@ -46,7 +46,7 @@ func newBackbone(n *NetworkConfig) (*nn.Network, error) {
 func (n *NetworkConfig) build(net *nn.Network) (*nn.Network, error) {
 	var err error
 	if n.Pooling != "" {
-		if net, err = net.WithPooling(nn.Kind(n.Pooling)); err != nil {
+		if net, err = net.WithPooling(nn.Pooling(n.Pooling)); err != nil {
 			return nil, err
 		}
 	}
