@@ -22,8 +22,8 @@ type tensorInfo struct {
 }
 
 // ReadSafetensors reads a file in the safetensors format: an 8-byte little-endian length, a JSON header of that length
-// and the raw values, which become float32. Integers, such as PyTorch's counts of batches, are passed over. Files from elsewhere are taken as hostile: nothing is allocated before the
-// sizes in the header are known to fit the file.
+// and the raw values, which become float32. Integers, such as PyTorch's counts of batches, are passed over. Files from
+// elsewhere are taken as hostile: nothing is allocated before the sizes in the header are known to fit the file.
 func ReadSafetensors(path string) (Weights, error) {
 	w, _, err := ReadSafetensorsMetadata(path)
 	return w, err

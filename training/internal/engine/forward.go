@@ -131,24 +131,6 @@ func (f *Forward) offset(l *nn.Layer, y *node) *node {
 
 func perChannel(v *node) *node { return graph.Reshape(v, 1, 1, 1, v.Shape().Dimensions[0]) }
 
-func hardSigmoid(y *node) *node {
-	return graph.MulScalar(graph.ClipScalar(graph.AddScalar(y, 3), 0, 6), 1.0/6)
-}
-
-func activate(a nn.Activation, y *node) *node {
-	switch a {
-	case nn.ReLU:
-		return graph.MaxScalar(y, 0.0)
-	case nn.ReLU6:
-		return graph.ClipScalar(y, 0, 6)
-	case nn.HSigmoid:
-		return hardSigmoid(y)
-	case nn.HSwish:
-		return graph.Mul(y, hardSigmoid(y))
-	}
-	return y
-}
-
 // convolve computes a dense convolution; the weight is [O, I, k, k].
 func (f *Forward) convolve(l *nn.Layer, x *node, out nn.Shape) *node {
 	weight := f.param(l, ".weight")
