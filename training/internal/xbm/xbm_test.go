@@ -13,9 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func backend(t *testing.T) compute.Backend {
+// backend returns a go backend without a limit to its workers: see the package's comment.
+func backend(t testing.TB) compute.Backend {
 	t.Helper()
-	b, err := gobackend.New("")
+	b, err := gobackend.New("parallelism=-1")
 	if err != nil {
 		t.Fatal(err)
 	}
