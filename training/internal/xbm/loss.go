@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
 )
 
@@ -52,8 +53,8 @@ func split(labels, referenceLabels, allowed *node) (positive, negative *node) {
 
 // perRow sums a matrix [B, R] over its columns, [B]. (On the go backend a product with ones takes a tenth of ReduceSum.)
 func perRow(x *node) *node {
-	ones := graph.OnesLike(graph.StopGradient(x))
-	return graph.Einsum("br,br->b", x, ones)
+	ones := graph.Ones(x.Graph(), shapes.Make(x.DType(), x.Shape().Dimensions[1]))
+	return graph.Einsum("br,r->b", x, ones)
 }
 
 func oneOrZero(mask *node) *node { return graph.ConvertDType(mask, dtypes.Float32) }

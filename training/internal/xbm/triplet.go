@@ -3,6 +3,7 @@ package xbm
 import (
 	"fmt"
 
+	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
 )
 
@@ -71,8 +72,9 @@ func (t Triplet) semiHard(s, positive, negative, anchors, references *node) *nod
 		return value
 	}
 	// Made here, where the loop's closures and what follows them both may use it: GoMLX keeps one node for a constant.
-	zero, one, limit, margin := graph.ZerosLike(s), graph.OnesLike(s), scalar(s, far), scalar(s, t.Margin)
-	total := func(x *node) *node { return column(graph.Einsum("br,br->b", x, one)) }
+	zero, limit, margin := graph.ZerosLike(s), scalar(s, far), scalar(s, t.Margin)
+	one := graph.Ones(g, shapes.Make(s.DType(), s.Shape().Dimensions[1]))
+	total := func(x *node) *node { return column(graph.Einsum("br,r->b", x, one)) }
 	first := next(graph.BroadcastToDims(scalar(s, -far), s.Shape().Dimensions[0]))
 	state := func(g *graph.Graph) (current, w *node) {
 		return graph.Parameter(g, "current", first.Shape()), graph.Parameter(g, "w", s.Shape())
