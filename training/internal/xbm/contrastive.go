@@ -1,6 +1,8 @@
 package xbm
 
 import (
+	"fmt"
+
 	"github.com/gomlx/gomlx/core/graph"
 )
 
@@ -48,9 +50,11 @@ func (c Contrastive) Loss(anchors, labels, references, referenceLabels, allowed 
 	case Mean:
 		eachPull = share(graph.ReduceAllSum(perRow(oneOrZero(positive))))
 		eachPush = share(graph.ReduceAllSum(perRow(oneOrZero(negative))))
-	default:
+	case PerAnchor:
 		eachPull = scalar(s, 1/float64(anchors.Shape().Dimensions[0]))
 		eachPush = eachPull
+	default:
+		panic(fmt.Errorf("xbm: reduction is %q: take %s, %s or %s", c.Reduction, PerAnchor, NonZero, Mean))
 	}
 	// Σ push·(s-Negative) + Σ pull·(Positive-s), the margins taken out of the sums.
 	w := graph.Sub(graph.Mul(push, eachPush), graph.Mul(pull, eachPull))

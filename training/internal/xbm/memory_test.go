@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/gomlx/gomlx/core/graph"
@@ -198,5 +199,45 @@ func TestNeverNaN(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// TestRefusals: what cannot be computed is said while the graph is built, with what to change.
+func TestRefusals(t *testing.T) {
+	b := backend(t)
+	for want, loss := range map[string]Loss{
+		"lower beta":                   MultiSimilarity{Alpha: 2, Beta: 200, Base: 0.5},
+		"lower alpha":                  MultiSimilarity{Alpha: 60, Beta: 50, Base: 0.5},
+		"take hard or semihard":        Triplet{Margin: 0.1, Mining: "easy"},
+		"take per_anchor, nonzero":     Contrastive{Reduction: "sum"},
+		"smaller than the batch of 24": Contrastive{Reduction: Mean},
+	} {
+		batch := 4
+		if want == "smaller than the batch of 24" {
+			batch = 24
+		}
+		exec := graph.MustNewExec(b, memoryLoss(loss))
+		_, err := exec.Call(make2D(6, 2), make([]int32, 6), int32(0), int32(0), make2D(batch, 2), make([]int32, batch))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: error %v, want one with %q", loss, err, want)
+		}
+	}
+}
+
+func TestProxies(t *testing.T) {
+	const classes, dim = 50, 64
+	first := Proxies(classes, dim, rand.New(rand.NewPCG(1, 2)))
+	if diff := cmp.Diff([]int{classes, dim}, first.Shape().Dimensions); diff != "" {
+		t.Fatal(diff)
+	}
+	var squares float64
+	for _, v := range floats(first) {
+		squares += float64(v) * float64(v)
+	}
+	if got, want := squares/(classes*dim), 2.0/classes; math.Abs(got/want-1) > 0.1 {
+		t.Errorf("variance %g, want %g", got, want)
+	}
+	if diff := cmp.Diff(floats(first), floats(Proxies(classes, dim, rand.New(rand.NewPCG(1, 2))))); diff != "" {
+		t.Error("the same seed gave other proxies:", diff)
 	}
 }
