@@ -100,6 +100,7 @@ func BenchmarkMemoryStep(b *testing.B) {
 	for name, loss := range map[string]Loss{
 		"contrastive":      Contrastive{Positive: 1, Negative: 0.1, Reduction: NonZero},
 		"triplet hard":     Triplet{Margin: 0.2, Mining: BatchHard},
+		"triplet semihard": Triplet{Margin: 0.2, Mining: SemiHard},
 		"multi-similarity": MultiSimilarity{Alpha: 2, Beta: 50, Base: 0.5, Epsilon: 0.1},
 	} {
 		for _, size := range []int{0, 1024, 8192, 55000} {

@@ -16,7 +16,8 @@ const (
 	BatchHard Mining = "hard"
 	// SemiHard takes all triplets whose negative is less similar than the positive, by at most the margin (Schroff et
 	// al., CVPR 2015). It passes over the pairs once for each positive of the anchor that has most of them: made for
-	// memories of some thousand entries, or of many small classes.
+	// memories of some thousand entries, or of many small classes. It needs the go backend: XLA's (go-xla v0.4.0) takes
+	// no reduction inside a loop and refuses the graph.
 	SemiHard Mining = "semihard"
 )
 
