@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -99,6 +100,29 @@ func (n *Network) WithoutBatchNorm() *Network {
 		out.Layers[i].BatchNorm, out.Layers[i].Epsilon = false, 0
 	}
 	return &out
+}
+
+// WithIdentityNorms returns a copy of a network without batch norms that has one after every convolution, and weights
+// with which they change nothing: it computes the same, as long as they keep their statistics.
+func (n *Network) WithIdentityNorms(w Weights) (*Network, Weights) {
+	out := *n
+	out.Layers = slices.Clone(n.Layers)
+	weights := maps.Clone(w)
+	for i := range out.Layers {
+		l := &out.Layers[i]
+		if l.Kind != Conv && l.Kind != Depthwise || l.Frozen || l.BatchNorm {
+			continue
+		}
+		l.BatchNorm = true
+		weights[l.Name+BNOffset] = weights[l.Name+".bias"]
+		delete(weights, l.Name+".bias")
+		scale, mean, variance := NewTensor(l.Channels), NewTensor(l.Channels), NewTensor(l.Channels)
+		for c := range l.Channels {
+			scale.Data[c], variance.Data[c] = 1, float32(1-l.NormEpsilon())
+		}
+		weights[l.Name+BNScale], weights[l.Name+BNMean], weights[l.Name+BNVariance] = scale, mean, variance
+	}
+	return &out, weights
 }
 
 // Split cuts the network after the layer of that name: the trunk ends with it, and the tail takes its output as input.

@@ -50,7 +50,9 @@ func Open(name string) (*Engine, error) {
 	var err error
 	switch m[1] {
 	case "go":
-		e.Backend, err = gobackend.New("")
+		// One operation after another. By default they share a few workers, a matrix product waits
+		// in one of them for others, and as many products at once as there are workers wait for ever (compute v0.1.3).
+		e.Backend, err = gobackend.New("ops_sequential")
 		return e, err
 	case "xla:cpu":
 		e.Lowering = Shifts

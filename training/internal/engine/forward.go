@@ -29,17 +29,16 @@ const (
 // Forward says how a network is lowered.
 type Forward struct {
 	Lowering Lowering
-	// Training normalises with the batch's own statistics and reports them to Observe.
+	// Training normalises with the batch's own statistics, which needs Observe, instead of the running ones.
 	Training bool
-	// FrozenNorms keeps the running statistics while training, for pretrained networks and small batches.
-	FrozenNorms bool
 	// Half multiplies dense convolutions and dense layers in bfloat16, which GPUs do several times as fast, and all the
 	// rest, sums and gradients of weights included, in float32 (Micikevicius et al., Mixed Precision Training, ICLR 2018;
 	// bfloat16 has float32's range, so that the loss needs no scaling).
 	Half bool
 	// Param returns the node of a named parameter with the shape given by nn.Network.Parameters.
 	Param func(name string) *node
-	// Observe receives the mean and the variance, each [C], of the values that enter the batch norm of a layer.
+	// Observe receives the mean and the variance, each [C], of the values that enter the batch norm of a layer; nil: nobody
+	// wants them.
 	Observe func(layer string, mean, variance *node)
 }
 
@@ -118,10 +117,13 @@ func (f *Forward) offset(l *nn.Layer, y *node) *node {
 		return graph.Add(y, perChannel(f.param(l, ".bias")))
 	}
 	mean, variance := f.param(l, nn.BNMean), f.param(l, nn.BNVariance)
-	if f.Training && !f.FrozenNorms && !l.Frozen {
-		mean = graph.ReduceMean(y, 0, 1, 2)
-		variance = graph.ReduceMean(graph.Square(graph.Sub(y, perChannel(mean))), 0, 1, 2)
-		f.Observe(l.Name, mean, variance)
+	if f.Observe != nil && !l.Frozen {
+		batchMean := graph.ReduceMean(y, 0, 1, 2)
+		batchVariance := graph.ReduceMean(graph.Square(graph.Sub(y, perChannel(batchMean))), 0, 1, 2)
+		f.Observe(l.Name, batchMean, batchVariance)
+		if f.Training {
+			mean, variance = batchMean, batchVariance
+		}
 	}
 	// A quotient: GoMLX has no gradient for Rsqrt.
 	factor := graph.Div(f.param(l, nn.BNScale), graph.Sqrt(graph.AddScalar(variance, l.NormEpsilon())))

@@ -205,7 +205,7 @@ func TestFrozenNormsKeepTheirStatistics(t *testing.T) {
 	}
 	for frozen, want := range map[bool]float32{true: 1 + 2*(7-5)/2, false: 1 + 2/math.Sqrt2} {
 		y := graph.MustExecOnce(e.Backend, func(in *graph.Node) *graph.Node {
-			f := Forward{Training: true, FrozenNorms: frozen, Observe: func(string, *graph.Node, *graph.Node) {}, Param: func(name string) *graph.Node {
+			f := Forward{Training: !frozen, Observe: func(string, *graph.Node, *graph.Node) {}, Param: func(name string) *graph.Node {
 				return graph.Const(in.Graph(), tensors.FromFlatDataAndDimensions(w[name].Data, w[name].Shape...))
 			}}
 			return f.Build(net, in)

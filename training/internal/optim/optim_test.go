@@ -58,7 +58,7 @@ func TestStepsEqualPyTorch(t *testing.T) {
 // threeSteps returns the values after three steps and the norm of each gradient.
 func threeSteps(t *testing.T, cfg Config, decay float64) (weight, bias, norms []float64) {
 	t.Helper()
-	backend, err := gobackend.New("")
+	backend, err := gobackend.New("ops_sequential")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func values(v *model.Variable) []float64 {
 
 // The average begins as the weights are and follows them, quickly at first: min(0.5, 2/11), min(0.5, 3/12), … stay.
 func TestAverage(t *testing.T) {
-	backend, err := gobackend.New("")
+	backend, err := gobackend.New("ops_sequential")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func DefaultConfig() Config {
 // ResolvePaths makes the paths of files absolute, so that a run can go on from anywhere.
 func (c *Config) ResolvePaths() error {
 	for _, path := range []*string{&c.Network.Weights, &c.Teacher.Run, &c.Teacher.Weights, &c.Data.Cache} {
-		if *path == "" || path == &c.Network.Weights && *path == noWeights || path == &c.Data.Cache && *path == CacheOff {
+		if *path == "" || path == &c.Network.Weights && (*path == noWeights || *path == teacherWeights) || path == &c.Data.Cache && *path == CacheOff {
 			continue
 		}
 		var err error
@@ -153,6 +153,7 @@ func (c *Config) Validate() error {
 	check(c.XBM.StartIter >= 0, "xbm.start_iter is %d: must not be negative", c.XBM.StartIter)
 	faults = append(faults, c.Optimizer.validate()...)
 	faults = append(faults, c.Teacher.validate()...)
+	check(n.Weights != teacherWeights || c.Teacher.on(), "network.weights is teacher, but there is none: give teacher.run or teacher.weights")
 	check(!c.Teacher.on() || n.Views > 0, "network.views is 0: a teacher needs at least 1 view of each photo, and more are better")
 	check(c.Loss.Weight > 0 || c.Teacher.on(), "loss.weight is 0 and there is no teacher: nothing would be learned")
 	check(c.Schedule.Steps > 0 && c.Schedule.Steps < exactInt, "schedule.steps is %d: must be above 0", c.Schedule.Steps)

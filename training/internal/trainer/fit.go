@@ -189,6 +189,9 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 	for k, i := range f.learned {
 		trainLabels[k] = f.labels[i]
 	}
+	if err := f.settle(ctx, photos); err != nil {
+		return nil, err
+	}
 	p := &f.cfg.Sampler
 	if f.sampler, err = dataset.NewPKSampler(trainLabels, p.Classes, p.Photos, f.cfg.Seed^seedSampler); err != nil {
 		return nil, err

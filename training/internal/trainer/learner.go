@@ -145,14 +145,17 @@ func (l *learner) build(_ *model.Scope, in []*graph.Node) []*graph.Node {
 func (l *learner) forward(x *graph.Node) *graph.Node {
 	g := x.Graph()
 	f := engine.Forward{
-		Lowering: l.lowering, Training: true, FrozenNorms: l.cfg.Network.BatchNorm == bnFrozen, Half: l.cfg.Precision == precisionMixed,
+		Lowering: l.lowering, Half: l.cfg.Precision == precisionMixed,
 		Param: func(name string) *graph.Node { return l.weight(name).NodeValue(g) },
-		Observe: func(layer string, mean, variance *graph.Node) {
+	}
+	if l.cfg.Network.BatchNorm != bnFrozen {
+		f.Training = true
+		f.Observe = func(layer string, mean, variance *graph.Node) {
 			for suffix, value := range map[string]*graph.Node{nn.BNMean: mean, nn.BNVariance: variance} {
 				v := l.weight(layer + suffix)
 				v.SetNodeValue(graph.Add(graph.MulScalar(v.NodeValue(g), bnMomentum), graph.MulScalar(graph.StopGradient(value), 1-bnMomentum)))
 			}
-		},
+		}
 	}
 	return f.Build(l.net, x)
 }

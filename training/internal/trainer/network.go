@@ -88,8 +88,11 @@ func newParts(cfg *Config) (*parts, error) {
 	return m, nil
 }
 
-// noWeights is the value of network.weights that starts from nothing.
-const noWeights = "none"
+// Values of network.weights that are no file.
+const (
+	noWeights      = "none"    // from nothing
+	teacherWeights = "teacher" // channels of the teacher's, which is wider
+)
 
 // fromNothing reports whether the network starts without weights that have been trained.
 func (n *NetworkConfig) fromNothing() bool {
@@ -100,7 +103,7 @@ func (n *NetworkConfig) fromNothing() bool {
 // program if they are for this network. What follows the backbone is taken too if the file has it in the right shape,
 // under our own names.
 func (m *parts) start(n *NetworkConfig, net *nn.Network) error {
-	if n.fromNothing() {
+	if n.fromNothing() || n.Weights == teacherWeights {
 		return nil
 	}
 	file, err := backbone.Weights()

@@ -5,9 +5,9 @@
 //
 // Everything here builds GoMLX graphs; the memory lives on the backend's device and no gradient flows into it.
 //
-// The go backend has to be made with "parallelism=-1". By default it has two workers a core, a matrix product waits in
-// one of them for another to be free, and where as many products start at once as there are workers, as they do here
-// on two cores, all wait for ever (compute v0.1.3).
+// The go backend has to be made with "ops_sequential". By default its operations share two workers a core, a matrix
+// product waits in one of them for others, and as many products at once as there are workers wait for ever (compute
+// v0.1.3).
 package xbm
 
 import (

@@ -13,10 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// backend returns a go backend without a limit to its workers: see the package's comment.
+// backend returns a go backend that runs one operation after another: see the package's comment.
 func backend(t testing.TB) compute.Backend {
 	t.Helper()
-	b, err := gobackend.New("parallelism=-1")
+	b, err := gobackend.New("ops_sequential")
 	if err != nil {
 		t.Fatal(err)
 	}
