@@ -14,12 +14,14 @@ import (
 	"xbmedge/internal/nn"
 	"xbmedge/internal/onnxfile"
 	"xbmedge/internal/tflitefile"
+	"xbmedge/training/internal/trainer"
 )
 
 // exportFlags is the command line of export.
 type exportFlags struct {
 	run, out, format string
 	half, normalize  bool
+	norms            bool
 }
 
 // formats are what export writes, each with the ending of its files.
@@ -36,7 +38,7 @@ TensorFlow Lite's input is float32 [1, height, width, 3], ONNX's [N, 3, height,
 width] for any N; both take red, green and blue as pixel/127.5-1, and give one
 embedding a picture.`,
 		Examples: `xbm-train export --run runs/1 --out embedder.onnx --normalize
-xbm-train export --run runs/1 --out backbone.safetensors --half`,
+xbm-train export --run runs/1 --out backbone.safetensors --norms --half`,
 		Setup: func(f *cli.Flags) cli.Func {
 			var o exportFlags
 			f.StringVar(&o.run, "run", "", "`FOLDER` of a run")
@@ -44,6 +46,7 @@ xbm-train export --run runs/1 --out backbone.safetensors --half`,
 			f.StringVar(&o.format, "format", "", "`FORMAT`: tflite, safetensors or onnx, where the file's ending does not tell")
 			f.OneOf("format", formats()...)
 			f.BoolVar(&o.half, "half", false, "safetensors: in half precision, at half the size")
+			f.BoolVar(&o.norms, "norms", false, "safetensors: with the batch norms, as they were trained, for another run to start from")
 			f.BoolVar(&o.normalize, "normalize", false, "onnx: divide each embedding by its length")
 			f.Require("run", "out")
 			return o.export
@@ -61,12 +64,20 @@ func (f *exportFlags) export(_ context.Context, _ []string, stdout, _ io.Writer)
 	if f.half && f.format != "safetensors" {
 		return cli.Usagef("--half is for safetensors, not for %s", f.format)
 	}
+	if f.norms && f.format != "safetensors" {
+		return cli.Usagef("--norms is for safetensors, not for %s: the others have batch norms worked into the weights", f.format)
+	}
 	if f.normalize && f.format != "onnx" {
 		return cli.Usagef("--normalize is for onnx, not for %s", f.format)
 	}
 	net, w, err := nn.ReadNetwork(f.run)
 	if err != nil {
 		return err
+	}
+	if f.norms {
+		if w, err = nn.ReadSafetensors(filepath.Join(f.run, trainer.WeightsFile)); err != nil {
+			return fmt.Errorf("%w: a run has it from its first evaluation on", err)
+		}
 	}
 	content, err := f.encode(net, w)
 	if err != nil {

@@ -24,10 +24,13 @@ const (
 	metricsFile = "metrics.jsonl"
 	latestFile  = "latest.safetensors"    // everything needed to go on
 	bestFile    = "best.safetensors"      // the same, of the best evaluation
-	weightsFile = "weights.safetensors"   // weights of the best checkpoint with their batch norms, to start another run from
 	keptFile    = "step-%07d.safetensors" // the same, of every few epochs
 	checkpoints = "checkpoints"
 )
+
+// WeightsFile, in a run folder, holds the weights of the best checkpoint with their batch norms, to start another run
+// from.
+const WeightsFile = "weights.safetensors"
 
 // Description is what a run was started with.
 type Description struct {
@@ -195,7 +198,7 @@ func checksum(w nn.Weights) string {
 
 // writeNetwork writes the network for the converter, and its weights as they were trained.
 func (f folder) writeNetwork(net *nn.Network, w nn.Weights) error {
-	err := atomicfile.Write(f.path(weightsFile), 0o644, func(out io.Writer) error { return nn.WriteSafetensors(out, w, nil) })
+	err := atomicfile.Write(f.path(WeightsFile), 0o644, func(out io.Writer) error { return nn.WriteSafetensors(out, w, nil) })
 	if err != nil {
 		return err
 	}
