@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 
 	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/conf"
+	"xbmedge/training/internal/pretrained"
 	"xbmedge/training/internal/trainer"
 )
 
@@ -39,7 +41,7 @@ xbm-train fit --resume runs/1`,
 			f.StringVar(&o.data, "data", "", photosUsage)
 			f.StringVar(&o.out, "out", "", "`FOLDER` of the new run")
 			f.StringVar(&o.config, "config", "", "YAML `FILE`; see configs/train.yaml")
-			f.StringVar(&o.weights, "weights", "", "`FILE` with pretrained weights of the backbone; short for --set network.weights=FILE")
+			f.StringVar(&o.weights, "weights", "", "`FILE` with pretrained weights of the backbone, or the name of some that weights get has fetched")
 			f.StringVar(&o.resume, "resume", "", "`FOLDER` of a run to go on with; of the other flags only --set may be given")
 			f.StringVar(&o.json, "json", "", "also write the result to this `FILE`")
 			f.Var(&o.set, "set", "`KEY=VALUE`: set a key of the configuration, such as a.b; may be given several times")
@@ -70,7 +72,11 @@ func (f *fitFlags) fit(ctx context.Context, _ []string, stdout, stderr io.Writer
 			return err
 		}
 		if f.weights != "" {
-			f.set = append(f.set, "network.weights="+f.weights)
+			file, err := weightsFile(f.weights)
+			if err != nil {
+				return err
+			}
+			f.set = append(f.set, "network.weights="+file)
 		}
 		if err := conf.Load(f.config, &d.Config, "XBM_TRAIN", f.set...); err != nil {
 			return err
@@ -93,4 +99,21 @@ func (f *fitFlags) fit(ctx context.Context, _ []string, stdout, stderr io.Writer
 		return nil
 	}
 	return atomicfile.WriteJSON(f.json, 0o644, result)
+}
+
+// weightsFile is the file of weights given as a path, or by the name under which they are known.
+func weightsFile(name string) (string, error) {
+	known, err := pretrained.Find(name)
+	if _, statErr := os.Stat(name); statErr == nil || err != nil {
+		return name, nil
+	}
+	folder, err := pretrained.Folder()
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(folder, known.File())
+	if _, err := os.Stat(file); err != nil {
+		return "", fmt.Errorf("the weights %s are not here yet: fetch them with xbm-train weights get %s", name, name)
+	}
+	return file, nil
 }

@@ -15,6 +15,7 @@ import (
 // TestFlagsArrive: each command works on what its flags name, and says what it lacks.
 func TestFlagsArrive(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none")
+	t.Setenv("XDG_CACHE_HOME", t.TempDir()) // holds no weights
 	for _, tt := range []struct {
 		args, want string
 		usage      bool
@@ -25,6 +26,7 @@ func TestFlagsArrive(t *testing.T) {
 		{"fit --resume " + none, none, false},
 		{"fit --data d --out o --config " + none, none, false},
 		{"fit --data d --out o --set nothing.such=1", "nothing.such", false},
+		{"fit --data d --out o --weights torchvision-resnet50", "xbm-train weights get torchvision-resnet50", false},
 		{"eval --run r", "eval needs --run and --data", true},
 		{"eval --run r --data " + none, filepath.Join(none, "train"), false},
 		{"eval --run r --queries q --gallery " + none, none, false},

@@ -42,6 +42,7 @@ func TestRecipesRun(t *testing.T) {
 		{"train-mobile.yaml", []string{"network.weights=none", "network.freeze="}},
 		{"train-sop-resnet50.yaml", []string{"network.weights=none", "data.holdout_classes=2"}},
 		{"train-backbone.yaml", []string{"network.weights=none", "teacher.run=" + taught, "teacher.match=similarity"}},
+		{"train-student.yaml", []string{"teacher.run=" + taught}},
 	} {
 		t.Run(recipe.file, func(t *testing.T) {
 			d := trainer.Description{Data: o.Dir, Config: trainer.DefaultConfig()}
@@ -60,8 +61,8 @@ func TestRecipesRun(t *testing.T) {
 		})
 	}
 	recipes, err := filepath.Glob(filepath.Join(testdata.Root(t), "configs", "train-*.yaml"))
-	if err != nil || len(recipes) != 5 {
-		t.Errorf("configs/ has %s: this test knows 5 of them (%v)", strings.Join(recipes, ", "), err)
+	if err != nil || len(recipes) != 6 {
+		t.Errorf("configs/ has %s: this test knows 6 of them (%v)", strings.Join(recipes, ", "), err)
 	}
 }
 
