@@ -11,6 +11,6 @@ func newProgram() *cli.Program {
 		Summary: "train an image embedding with cross-batch memory",
 		Long: `Photos lie in one folder a class (JPEG or PNG). A trained run is measured with
 eval, on photos it has not seen, and turned into a model with xbm-convert.`,
-		Commands: []cli.Command{synthCommand(), clipCommand(), fitCommand(), evalCommand(), enginesCommand(), versionCommand()},
+		Commands: []cli.Command{synthCommand(), clipCommand(), fitCommand(), evalCommand(), reportCommand(), enginesCommand(), versionCommand()},
 	}
 }
