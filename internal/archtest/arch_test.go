@@ -76,6 +76,7 @@ var owners = map[string][]string{
 	"github.com/coreos/go-systemd":        {"xbmedge/agent/internal/systemd"},
 	"github.com/prometheus":               {"xbmedge/agent/internal/metrics"},
 	"golang.org/x/text":                   {"xbmedge/internal/gallery"},
+	"gonum.org":                           {"xbmedge/training/internal/report"},
 }
 
 // shared are the dependencies of tests, which any package may use.

@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"strconv"
+	"strings"
 )
 
 // axis maps values to places in a drawing.
@@ -90,15 +91,19 @@ func number(v, step float64) string {
 	if math.Abs(v) < step/1e3 { // rounding, and the minus of -0
 		v = 0
 	}
-	size := max(math.Abs(v), step)
-	if size < 1e-3 || size >= 1e6 {
-		if v == 0 {
-			return "0"
-		}
-		return strconv.FormatFloat(v, 'g', 3, 64)
+	if v != 0 && (step < 1e-3 || math.Abs(v) >= 1e5) { // 2e-4
+		return strings.NewReplacer("e-0", "e-", "e+0", "e").Replace(strconv.FormatFloat(v, 'e', exponentDigits(v, step), 64))
+	}
+	if v == 0 {
+		return "0"
 	}
 	digits := max(0, -int(math.Floor(math.Log10(step)+1e-9)))
 	return strconv.FormatFloat(v, 'f', digits, 64)
+}
+
+// exponentDigits is how many digits after the point tell v from its neighbours a step away, in the form 1.2e3.
+func exponentDigits(v, step float64) int {
+	return max(0, int(math.Floor(math.Log10(math.Abs(v))+1e-9)-math.Floor(math.Log10(step)+1e-9)))
 }
 
 // place rounds a coordinate to what can be seen.

@@ -12,13 +12,14 @@ type chart struct {
 	Title  string
 	Lines  []line
 	Best   *mark  // the best checkpoint, nil where it is not known
-	Latest string // the last values, in words
+	Latest string // the last values, for those who cannot see the drawing
 }
 
 // line is one measure.
 type line struct {
 	Name string // empty where the chart shows only one
 	Kind int    // how it is drawn
+	Last string
 	Path string
 	Dots []mark
 }
@@ -57,7 +58,9 @@ func (in *Input) charts() []chart {
 		one("Learning rate", func(s *Step) float64 { return s.LearningRate }),
 	}
 	if in.MemorySize > 0 {
-		all = append(all, one("Memory filled, %", func(s *Step) float64 { return 100 * float64(s.Memory) / float64(in.MemorySize) }))
+		all = append(all, one("Memory filled, %", func(s *Step) float64 {
+			return 100 * float64(s.Memory) / float64(in.MemorySize)
+		}))
 	}
 	if steps[len(steps)-1].GradientNorm > 0 { // older runs did not record it
 		all = append(all, one("Gradient norm, before clipping", func(s *Step) float64 { return s.GradientNorm }))
@@ -103,7 +106,7 @@ func newChart(title string, steps []Step, measures []measure) chart {
 	best := bestOf(steps)
 	var latest []string
 	for kind, m := range measures {
-		l := line{Name: m.name, Kind: kind}
+		l := line{Name: m.name, Kind: kind, Last: value(m.value(&steps[len(steps)-1]))}
 		var path strings.Builder
 		for i := range steps {
 			s := &steps[i]
@@ -121,7 +124,7 @@ func newChart(title string, steps []Step, measures []measure) chart {
 		}
 		l.Path = strings.TrimSpace(path.String())
 		c.Lines = append(c.Lines, l)
-		latest = append(latest, strings.TrimSpace(m.name+" "+value(m.value(&steps[len(steps)-1]))))
+		latest = append(latest, strings.TrimSpace(m.name+" "+l.Last))
 	}
 	c.Latest = strings.Join(latest, ", ") + " at " + steps[len(steps)-1].when()
 	return c

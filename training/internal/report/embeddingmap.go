@@ -13,7 +13,7 @@ import (
 
 // The size of the map, in its own units.
 const (
-	mapWidth, mapHeight = 640, 480
+	mapWidth, mapHeight = 720, 540
 	mapMargin           = 14
 	maxLabels           = 120 // classes that get a number and a line in the legend
 	fewest              = 10  // points that t-SNE makes sense of

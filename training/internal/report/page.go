@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 
 	"xbmedge/internal/photos"
 )
@@ -29,7 +30,7 @@ type page struct {
 	Policy     string // what the page may do: nothing but its own script, style and pictures
 	Overall    row
 	Best       string
-	Notes      []string
+	Remarks    []string // the notes of the input and what this report leaves out
 	Charts     []chart
 	Rows       []row
 	ClassCount int
@@ -94,7 +95,10 @@ func (p *page) tabulate(c *comparison) {
 	classes := c.classes()
 	p.ClassCount = len(classes)
 	for _, f := range classes[:min(len(classes), maxClasses)] {
-		r := row{Class: p.Classes[f.class], Queries: f.queries, Gallery: f.gallery, Recall: f.recall[:], MAP: f.mAP, Confusions: f.confusions}
+		r := row{
+			Class: p.Classes[f.class], Queries: f.queries, Gallery: f.gallery,
+			Recall: f.recall[:], MAP: f.mAP, Confusions: f.confusions,
+		}
 		if f.confusedWith >= 0 {
 			r.ConfusedWith = p.Classes[f.confusedWith]
 		}
@@ -109,11 +113,14 @@ func (p *page) tabulate(c *comparison) {
 
 // note says what was left out.
 func (p *page) note(c *comparison) {
+	p.Remarks = slices.Clone(p.Notes)
 	if n := p.Queries.Len(); n > maxQueries {
-		p.Notes = append(p.Notes, fmt.Sprintf("Searched for %s of the %s queries, drawn at random but always the same ones.", count(maxQueries), count(n)))
+		p.Remarks = append(p.Remarks, fmt.Sprintf("%s of the %s queries were searched for, drawn at random but always the same ones.",
+			count(maxQueries), count(n)))
 	}
 	if c.skipped > 0 {
-		p.Notes = append(p.Notes, fmt.Sprintf("%s queries have no photo of their class to find and are left out of all figures.", count(c.skipped)))
+		p.Remarks = append(p.Remarks, fmt.Sprintf("%s queries have no photo of their class to find and are left out of all figures.",
+			count(c.skipped)))
 	}
 }
 

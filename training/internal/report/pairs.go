@@ -32,7 +32,7 @@ type thresholdMark struct {
 }
 
 // bars is about how many columns are drawn.
-const bars = 60
+const bars = 90
 
 func newPairsChart(same, other *histogram) pairsChart {
 	first, last := bounds(same, other)
@@ -74,7 +74,7 @@ func newPairsChart(same, other *histogram) pairsChart {
 		t, enough := thresholdAt(same, other, rate)
 		m := thresholdMark{FalseAccepts: fmt.Sprintf("%g %%", 100*rate), Enough: enough}
 		if enough {
-			m.X, m.LabelY = place(min(max(x.at(t.cosine), x.from), x.to)), float64(c.Top+15*i)
+			m.X, m.LabelY = place(min(max(x.at(t.cosine), x.from), x.to)), float64(c.Top+20*i)
 			m.Left = m.X > float64(c.Left+c.Right)/2
 			m.Cosine, m.Accepted, m.Refused = fmt.Sprintf("%.3f", t.cosine), percent(t.accepted), percent(1-t.accepted)
 		}

@@ -23,6 +23,7 @@ type Input struct {
 	Config     []byte // the configuration as text, shown as it is
 
 	Protocol    string   // what was searched where, one sentence
+	Notes       []string // what else a reader has to know, a sentence each
 	Classes     []string // names; a label is an index into them
 	Queries     Set
 	Gallery     Set
@@ -98,7 +99,8 @@ func (in *Input) check() error {
 			return fmt.Errorf("%s: there are none", s.name)
 		}
 		if len(s.set.Labels) != n || len(s.set.Photos) != n {
-			return fmt.Errorf("%s: %d embeddings, %d labels and %d photos", s.name, n, len(s.set.Labels), len(s.set.Photos))
+			return fmt.Errorf("%s: %d embeddings, %d labels and %d photos",
+				s.name, n, len(s.set.Labels), len(s.set.Photos))
 		}
 		for i, l := range s.set.Labels {
 			if l < 0 || l >= len(in.Classes) {
@@ -107,7 +109,8 @@ func (in *Input) check() error {
 		}
 		for i, v := range s.set.Data {
 			if v != v || v > 2 || v < -2 {
-				return fmt.Errorf("%s: the embedding of %s holds %v; the network that made it is broken", s.name, s.set.Photos[i/s.set.Dim].Path, v)
+				return fmt.Errorf("%s: the embedding of %s holds %v; the network that made it is broken",
+					s.name, s.set.Photos[i/s.set.Dim].Path, v)
 			}
 		}
 	}

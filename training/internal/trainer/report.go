@@ -46,6 +46,7 @@ func Report(ctx context.Context, run, data, file string, log *slog.Logger) error
 	if err != nil {
 		return err
 	}
+	log.Info("writing the report", "file", file)
 	in := &report.Input{Title: runName(run), MemorySize: d.Config.XBM.Size}
 	if in.Steps, err = folder(run).steps(); err != nil {
 		return err
@@ -57,7 +58,7 @@ func Report(ctx context.Context, run, data, file string, log *slog.Logger) error
 	if err != nil {
 		return err
 	}
-	r := &reporting{ctx: ctx, model: model, cfg: &d.Config, in: in, log: log}
+	r := &reporting{ctx: ctx, model: model, cfg: &d.Config, trained: e, in: in, log: log}
 	if err := r.photos(data); err != nil {
 		return fmt.Errorf("report on %s: %w", run, err)
 	}
@@ -101,7 +102,7 @@ func (f folder) steps() ([]report.Step, error) {
 func (f folder) environment() (*Environment, error) {
 	raw, err := os.ReadFile(f.path(environmentFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil //nolint:nilnil // as said
+		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read run: %w", err)
@@ -115,11 +116,12 @@ func (f folder) environment() (*Environment, error) {
 
 // reporting gathers the photos of a report.
 type reporting struct {
-	ctx   context.Context
-	model []byte
-	cfg   *Config
-	in    *report.Input
-	log   *slog.Logger
+	ctx     context.Context
+	model   []byte
+	cfg     *Config
+	trained *Environment // nil where not known
+	in      *report.Input
+	log     *slog.Logger
 }
 
 // photos chooses and embeds what is searched for, and where.
@@ -141,7 +143,7 @@ func (r *reporting) photos(data string) error {
 		known[p.Class] = true
 	}
 	if !slices.ContainsFunc(queries.Photos, func(p photos.Photo) bool { return known[p.Class] }) {
-		r.in.Protocol = "Each photo of test/, whose classes were not trained on, looks for its class among all others of test/."
+		r.in.Protocol = "Each photo of test/, whose classes train/ does not have, looks for its class among all others of test/."
 		r.in.LeaveOneOut, gallery = true, queries
 	} else {
 		r.in.Protocol = "Each photo of test/ looks for its class among those of train/."
@@ -180,12 +182,21 @@ func (r *reporting) heldBack(data string) error {
 		}
 		return s
 	}
+	r.in.Classes = set.Classes
+	if e := r.trained; e != nil && (e.Photos != len(set.Labels) || e.Classes != len(set.Classes)) {
+		everything, _ := split(set.Labels, 0, r.cfg.Seed)
+		r.in.Gallery, r.in.LeaveOneOut = pick(everything), true
+		r.in.Queries = r.in.Gallery
+		r.in.Protocol = "These are not the photos of the training: each looks for its class among all others."
+		return nil
+	}
 	learned, held := split(set.Labels, r.cfg.Data.Validation, r.cfg.Seed)
-	r.in.Classes, r.in.Gallery, r.in.Queries = set.Classes, pick(learned), pick(held)
+	r.in.Gallery, r.in.Queries = pick(learned), pick(held)
 	r.in.Protocol = "Each photo held back from training looks for its class among those learned from."
 	if len(held) == 0 {
 		r.in.Queries, r.in.LeaveOneOut = r.in.Gallery, true
-		r.in.Protocol = "No photo was held back: each looks for its class among all others, which were all trained on. Figures are higher than new photos' will be."
+		r.in.Protocol = "No photo was held back: each looks for its class among all others, all of them trained on. " +
+			"With new photos the figures will be lower."
 	}
 	return nil
 }
@@ -199,8 +210,12 @@ func (r *reporting) embed(root string) (embed.Set, error) {
 	if err != nil {
 		return embed.Set{}, err
 	}
-	for _, s := range skipped {
-		r.log.Warn("photo skipped", "path", s.Path, "err", s.Err)
+	for _, s := range skipped { // training has warned of them
+		r.log.Debug("photo skipped", "path", s.Path, "err", s.Err)
+	}
+	if len(skipped) > 0 {
+		r.in.Notes = append(r.in.Notes, fmt.Sprintf("%d photos in %s cannot be read and are left out, the first of them %s.",
+			len(skipped), filepath.Base(root), filepath.Base(skipped[0].Path)))
 	}
 	return all, nil
 }
