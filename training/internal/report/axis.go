@@ -72,16 +72,24 @@ func (a axis) rounded(n int) axis {
 		a.low, a.high = a.low-room, a.high+room
 	}
 	s := step(a.low, a.high, n)
-	a.low, a.high = math.Floor(a.low/s+1e-9)*s, math.Ceil(a.high/s-1e-9)*s
+	low, high := math.Floor(a.low/s+1e-9)*s, math.Ceil(a.high/s-1e-9)*s
+	if !math.IsInf(low, 0) && !math.IsInf(high, 0) {
+		a.low, a.high = low, high
+	}
 	return a
 }
 
 // ticks returns about n marks on round values.
 func (a axis) ticks(n int) []tick {
 	s := step(a.low, a.high, n)
+	first := math.Ceil(a.low/s - 1e-9)
 	var marks []tick
-	for i := math.Ceil(a.low/s - 1e-9); i*s <= a.high+s*1e-6; i++ {
-		marks = append(marks, tick{At: place(a.at(i * s)), Label: number(i*s, s)})
+	for i := range 3 * n { // values too large to differ by a step would make no end
+		v := (first + float64(i)) * s
+		if v-a.high > s*1e-6 {
+			break
+		}
+		marks = append(marks, tick{At: place(a.at(v)), Label: number(v, s)})
 	}
 	return marks
 }
@@ -92,7 +100,7 @@ func number(v, step float64) string {
 		v = 0
 	}
 	if v != 0 && (step < 1e-3 || math.Abs(v) >= 1e5) { // 2e-4
-		return strings.NewReplacer("e-0", "e-", "e+0", "e").Replace(strconv.FormatFloat(v, 'e', exponentDigits(v, step), 64))
+		return strings.NewReplacer("e-0", "e-", "e+0", "e", "e+", "e").Replace(strconv.FormatFloat(v, 'e', exponentDigits(v, step), 64))
 	}
 	if v == 0 {
 		return "0"
@@ -103,7 +111,8 @@ func number(v, step float64) string {
 
 // exponentDigits is how many digits after the point tell v from its neighbours a step away, in the form 1.2e3.
 func exponentDigits(v, step float64) int {
-	return max(0, int(math.Floor(math.Log10(math.Abs(v))+1e-9)-math.Floor(math.Log10(step)+1e-9)))
+	digits := math.Floor(math.Log10(math.Abs(v))+1e-9) - math.Floor(math.Log10(step)+1e-9)
+	return int(min(max(0, digits), 3)) // there is no room for more
 }
 
 // place rounds a coordinate to what can be seen.
