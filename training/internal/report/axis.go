@@ -28,11 +28,11 @@ type scales struct {
 
 // The sizes of drawings in their own units, which are about pixels: one of several side by side, and one alone.
 func smallDrawing() scales {
-	return scales{Width: 350, Height: 216, Left: 46, Right: 340, Top: 18, Bottom: 172}
+	return scales{Width: 350, Height: 216, Left: 46, Right: 336, Top: 18, Bottom: 172}
 }
 
 func wideDrawing() scales {
-	return scales{Width: 760, Height: 320, Left: 46, Right: 750, Top: 20, Bottom: 274}
+	return scales{Width: 760, Height: 320, Left: 46, Right: 740, Top: 20, Bottom: 274}
 }
 
 // across and up return axes that fill the drawing.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"context"
 	"runtime"
 	"slices"
 	"sync"
@@ -41,8 +42,9 @@ func (f *finding) margin() float32 { return f.bestWrong - f.bestRight }
 const together = 4
 
 // compare searches for these queries in the gallery, on all processors. It holds the cosines of a few queries at once,
-// never a matrix of all. Among equal cosines the wrong ones rank first, as package retrieval has it.
-func compare(in *Input, queries []int) *comparison {
+// never a matrix of all. Among equal cosines the wrong ones rank first, as package retrieval has it. Once ctx is done it
+// stops, and what it returns is of no use.
+func compare(ctx context.Context, in *Input, queries []int) *comparison {
 	results := make([]*finding, len(queries))
 	same, other := &histogram{}, &histogram{}
 	var taken atomic.Int64
@@ -53,7 +55,7 @@ func compare(in *Input, queries []int) *comparison {
 			s := &searcher{in: in}
 			for {
 				first := int(taken.Add(1)-1) * together
-				if first >= len(queries) {
+				if first >= len(queries) || ctx.Err() != nil {
 					break
 				}
 				last := min(first+together, len(queries))

@@ -42,7 +42,7 @@ func TestFiguresAreRetrievals(t *testing.T) {
 		if err != nil || err2 != nil {
 			t.Fatal(err, err2)
 		}
-		c := compare(in, sample(in.Queries.Len(), maxQueries))
+		c := compare(t.Context(), in, sample(in.Queries.Len(), maxQueries))
 		got := c.figures()
 		if diff := cmp.Diff(recall, got.recall[:], cmpopts.EquateApprox(0, 1e-12)); diff != "" {
 			t.Errorf("recall@k (leave one out: %v):\n%s", in.LeaveOneOut, diff)
@@ -63,7 +63,7 @@ func TestHistogramsCountEveryPair(t *testing.T) {
 	in := exampleInput("apple", "pear", "plum")
 	rng := rand.New(rand.NewPCG(3, 3))
 	in.Queries, in.Gallery = clustered(rng, 8, 20, 0.5, in.Classes...), clustered(rng, 8, 50, 0.5, in.Classes...)
-	c := compare(in, sample(in.Queries.Len(), maxQueries))
+	c := compare(t.Context(), in, sample(in.Queries.Len(), maxQueries))
 	var same, other []float64
 	for q := range in.Queries.Len() {
 		for g := range in.Gallery.Len() {
@@ -150,7 +150,7 @@ func TestClassesAndWorst(t *testing.T) {
 		Gallery: set([]int{0, 0, 1, 2, 3}, 0, 10, 20, 90, 200),
 		Queries: set([]int{0, 0, 1, 1, 2}, 2, 16, 21, 11, 89), // 16 is nearer to b's 20, 11 to a's 10
 	}
-	c := compare(in, sample(5, maxQueries))
+	c := compare(t.Context(), in, sample(5, maxQueries))
 	type line struct {
 		Class                string
 		Queries, Gallery     int

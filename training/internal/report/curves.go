@@ -46,21 +46,20 @@ func (in *Input) charts() []chart {
 		return nil
 	}
 	one := func(title string, value func(s *Step) float64) chart {
-		return newChart(title, steps, []measure{{"", value}})
+		return newChart(title, steps, []measure{{"", value}}, math.Inf(1), math.Inf(-1))
 	}
 	all := []chart{
 		newChart("Retrieval while training", steps, []measure{
 			{"recall@1", func(s *Step) float64 { return s.RecallAt1 }},
 			{"recall@5", func(s *Step) float64 { return s.RecallAt5 }},
 			{"mAP", func(s *Step) float64 { return s.MAP }},
-		}),
+		}, math.Inf(1), math.Inf(-1)),
 		one("Loss", func(s *Step) float64 { return s.Loss }),
 		one("Learning rate", func(s *Step) float64 { return s.LearningRate }),
 	}
 	if in.MemorySize > 0 {
-		all = append(all, one("Memory filled, %", func(s *Step) float64 {
-			return 100 * float64(s.Memory) / float64(in.MemorySize)
-		}))
+		filled := func(s *Step) float64 { return 100 * float64(s.Memory) / float64(in.MemorySize) }
+		all = append(all, newChart("Memory filled, %", steps, []measure{{"", filled}}, 0, 100))
 	}
 	if steps[len(steps)-1].GradientNorm > 0 { // older runs did not record it
 		all = append(all, one("Gradient norm, before clipping", func(s *Step) float64 { return s.GradientNorm }))
@@ -91,10 +90,11 @@ func bestOf(steps []Step) int {
 	return -1
 }
 
-func newChart(title string, steps []Step, measures []measure) chart {
+// newChart draws the measures on an axis that reaches at least from low to high.
+func newChart(title string, steps []Step, measures []measure, low, high float64) chart {
 	c := chart{scales: smallDrawing(), Title: title}
 	x := c.across(0, float64(steps[len(steps)-1].Step))
-	y := c.up(math.Inf(1), math.Inf(-1))
+	y := c.up(low, high)
 	for _, m := range measures {
 		for i := range steps {
 			v := m.value(&steps[i])

@@ -75,12 +75,12 @@ func Write(ctx context.Context, w io.Writer, in *Input) error {
 	if err := in.check(); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	c := compare(in, sample(in.Queries.Len(), maxQueries))
-	if c.figures().queries == 0 {
-		return fmt.Errorf("report: %w", ErrNothingToFind)
-	}
+	c := compare(ctx, in, sample(in.Queries.Len(), maxQueries))
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("report: %w", err)
+	}
+	if len(c.found) == 0 {
+		return fmt.Errorf("report: %w", ErrNothingToFind)
 	}
 	p, err := newPage(ctx, in, c)
 	if err != nil {
