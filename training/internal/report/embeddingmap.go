@@ -144,5 +144,5 @@ func middle(points []mark) mark {
 // colour returns a colour that is seen on white and on black. Hues a golden angle apart differ most from those just
 // before them; three lightnesses tell more classes apart.
 func colour(i int) string {
-	return fmt.Sprintf("hsl(%d 70%% %d%%)", int(float64(i)*137.508)%360, []int{50, 38, 62}[i%3])
+	return fmt.Sprintf("hsl(%d 70%% %d%%)", int(float64(i)*137.508)%360, []int{52, 42, 64}[i%3])
 }
