@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"os"
@@ -158,6 +159,31 @@ func TestReportProtocols(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("not the photos of the training", 39, 39, true)
+}
+
+// TestReportOnStanfordOnlineProducts: its test half has classes of its own.
+func TestReportOnStanfordOnlineProducts(t *testing.T) {
+	run, data, _ := trainedRun(t, smallConfig())
+	if err := os.Rename(filepath.Join(data, "train"), filepath.Join(data, "things_final")); err != nil {
+		t.Fatal(err)
+	}
+	const header = "image_id class_id super_class_id path\n"
+	lists := map[string]string{"Ebay_train.txt": header, "Ebay_test.txt": header}
+	for class := range 6 {
+		name := []string{"Ebay_train.txt", "Ebay_test.txt"}[class/3]
+		for photo := range 4 {
+			lists[name] += fmt.Sprintf("%d %d 1 things_final/class%02d/%02d.png\n", 4*class+photo+1, class+1, class, photo)
+		}
+	}
+	for name, text := range lists {
+		if err := os.WriteFile(filepath.Join(data, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in := gather(t, run, data)
+	if in.Queries.Len() != 12 || !in.LeaveOneOut || len(in.Classes) != 3 || !strings.Contains(in.Protocol, "test half") {
+		t.Errorf("%d queries in %d classes, leave one out %v, %q", in.Queries.Len(), len(in.Classes), in.LeaveOneOut, in.Protocol)
+	}
 }
 
 func TestReportSaysWhatIsWrong(t *testing.T) {
