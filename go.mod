@@ -24,6 +24,7 @@ require (
 	gocv.io/x/gocv v0.43.0
 	golang.org/x/sys v0.48.0
 	golang.org/x/text v0.42.0
+	gonum.org/v1/gonum v0.17.0
 	google.golang.org/protobuf v1.36.12
 )
 

@@ -12,8 +12,8 @@ func newProgram() *cli.Program {
 		Long: `Photos (JPEG or PNG) lie in one folder a class, or are named in a list. A trained run is measured with
 eval, on photos it has not seen, and turned into a model with xbm-convert.`,
 		Commands: []cli.Command{
-			synthCommand(), clipCommand(), dataCommand(), weightsCommand(), fitCommand(), evalCommand(), predictCommand(), exportCommand(),
-			enginesCommand(), versionCommand(),
+			synthCommand(), clipCommand(), dataCommand(), weightsCommand(), fitCommand(), evalCommand(), reportCommand(), predictCommand(),
+			exportCommand(), enginesCommand(), versionCommand(),
 		},
 	}
 }

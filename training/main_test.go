@@ -30,6 +30,8 @@ func TestFlagsArrive(t *testing.T) {
 		{"eval --run r", "eval needs --run and --data", true},
 		{"eval --run r --data " + none, filepath.Join(none, "train"), false},
 		{"eval --run r --queries q --gallery " + none, none, false},
+		{"report --data d", "report needs --run", true},
+		{"report --run " + none, none, false},
 		{"clip --data d", "--out missing", true},
 		{"clip --out o --data " + none, none, false},
 		{"data info", "--data missing", true},

@@ -78,6 +78,7 @@ var owners = map[string][]string{
 	"golang.org/x/text":                   {"xbmedge/internal/gallery"},
 	"github.com/nlpodyssey/gopickle":      {"xbmedge/internal/weightfile"},
 	"google.golang.org/protobuf":          {"xbmedge/internal/onnxfile"},
+	"gonum.org":                           {"xbmedge/training/internal/report"},
 }
 
 // shared are the dependencies of tests, which any package may use.

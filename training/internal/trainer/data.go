@@ -176,33 +176,48 @@ func (f *fitting) openCache() (*frames.Cache, error) {
 
 // divide sets labels, learned and held. Labels of the classes that are learned from are 0…n−1.
 func (f *fitting) divide(set *dataset.Dataset) error {
-	c := &f.cfg.Data
-	rng := rand.New(rand.NewPCG(f.cfg.Seed, seedSplit))
-	classes := len(set.Classes)
-	if c.HoldoutClasses == 0 {
-		f.labels = set.Labels
-		f.learned, f.held = dataset.HoldOutPhotos(f.labels, c.Validation, rng)
-	} else {
-		ordered, kept, err := set.HoldOutClasses(c.HoldoutClasses, rng)
-		if err != nil {
-			return fmt.Errorf("data.holdout_classes is %g: %w", c.HoldoutClasses, err)
-		}
-		held := ordered.Classes[kept:]
-		f.log.Info("classes held out", "classes", len(held), "first", strings.Join(held[:min(len(held), 10)], ", "))
-		f.labels, classes = ordered.Labels, kept
-		for i, label := range f.labels {
-			if label < kept {
-				f.learned = append(f.learned, i)
-			} else {
-				f.held = append(f.held, i)
-			}
-		}
+	d, err := f.cfg.divide(set)
+	if err != nil {
+		return err
 	}
-	if classes < f.cfg.Sampler.Classes {
-		f.log.Warn("fewer classes than sampler.classes: batches are smaller", "classes", classes)
-		f.cfg.Sampler.Classes = classes
+	if held := d.set.Classes[d.classes:]; len(held) > 0 {
+		f.log.Info("classes held out", "classes", len(held), "first", strings.Join(held[:min(len(held), 10)], ", "))
+	}
+	f.labels, f.learned, f.held = d.set.Labels, d.learned, d.held
+	if d.classes < f.cfg.Sampler.Classes {
+		f.log.Warn("fewer classes than sampler.classes: batches are smaller", "classes", d.classes)
+		f.cfg.Sampler.Classes = d.classes
 	}
 	return nil
+}
+
+// division is a data set of which a part is held back.
+type division struct {
+	set           *dataset.Dataset // classes held back are its last
+	classes       int              // that are learned from; their labels are 0…n−1
+	learned, held []int            // indices of photos
+}
+
+// divide holds photos or classes back. Equal data sets and seeds are divided alike.
+func (c *Config) divide(set *dataset.Dataset) (*division, error) {
+	rng := rand.New(rand.NewPCG(c.Seed, seedSplit))
+	d := &division{set: set, classes: len(set.Classes)}
+	if c.Data.HoldoutClasses == 0 {
+		d.learned, d.held = dataset.HoldOutPhotos(set.Labels, c.Data.Validation, rng)
+		return d, nil
+	}
+	var err error
+	if d.set, d.classes, err = set.HoldOutClasses(c.Data.HoldoutClasses, rng); err != nil {
+		return nil, fmt.Errorf("data.holdout_classes is %g: %w", c.Data.HoldoutClasses, err)
+	}
+	for i, label := range d.set.Labels {
+		if label < d.classes {
+			d.learned = append(d.learned, i)
+		} else {
+			d.held = append(d.held, i)
+		}
+	}
+	return d, nil
 }
 
 // measured returns the photos that look for their class and those they look among. Without queries each photo of the

@@ -141,7 +141,19 @@ func (f *fitting) begin(ctx context.Context, d *Description, kept *runLog) (*Res
 	if err := kept.open(f.folder); err != nil {
 		return nil, err
 	}
-	return f.train(ctx)
+	result, err := f.train(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f.report(ctx, d)
+	return result, nil
+}
+
+// report writes the run's report. A run is worth as much without it, and xbm-train report writes it later.
+func (f *fitting) report(ctx context.Context, d *Description) {
+	if err := Report(ctx, string(f.folder), d.Data, f.folder.path(ReportFile), f.log); err != nil {
+		f.log.Warn("no report was written; xbm-train report does it", "run", string(f.folder), "err", err)
+	}
 }
 
 // fitting is a run in progress.

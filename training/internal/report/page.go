@@ -1,0 +1,167 @@
+package report
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io"
+	"slices"
+
+	"xbmedge/internal/photos"
+)
+
+var (
+	//go:embed page.html
+	pageText string
+	//go:embed page.css
+	styleText string
+	//go:embed page.js
+	scriptText string
+)
+
+// page is what the template shows.
+type page struct {
+	*Input
+	Style      template.CSS
+	Script     template.JS
+	Policy     string // what the page may do: nothing but its own script, style and pictures
+	Overall    row
+	Best       string
+	Remarks    []string // the notes of the input and what this report leaves out
+	Charts     []chart
+	Rows       []row
+	ClassCount int
+	Pairs      pairsChart
+	Worst      []worstQuery
+	Wrong      int
+	Map        *embeddingMap
+	ConfigText string
+}
+
+// row is a line of the table of classes.
+type row struct {
+	Class            string
+	Queries, Gallery int
+	Recall           []float64
+	MAP              float64
+	ConfusedWith     string
+	Confusions       int
+}
+
+// worstQuery is a query and what it found.
+type worstQuery struct {
+	picture
+	FirstRank  int
+	BestRight  string
+	Neighbours []picture
+}
+
+// picture is a photo as it is shown.
+type picture struct {
+	URI         template.URL // empty where it cannot be read
+	Class, File string
+	Cosine      string
+	Right       bool
+}
+
+func newPage(ctx context.Context, in *Input, c *comparison) (*page, error) {
+	hash := sha256.Sum256([]byte(scriptText))
+	p := &page{
+		Input: in,
+		Style: template.CSS(styleText), Script: template.JS(scriptText), //nolint:gosec // ours, not the input's
+		Policy: "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-" +
+			base64.StdEncoding.EncodeToString(hash[:]) + "'",
+		Charts: in.charts(), Pairs: newPairsChart(c.same, c.other), ConfigText: string(in.Config),
+	}
+	p.tabulate(c)
+	p.note(c)
+	if i := bestOf(in.Steps); i >= 0 {
+		p.Best = in.Steps[i].when()
+	}
+	if err := p.showWorst(ctx, c); err != nil {
+		return nil, err
+	}
+	var err error
+	p.Map, err = newEmbeddingMap(ctx, in)
+	return p, err
+}
+
+func (p *page) tabulate(c *comparison) {
+	all := c.figures()
+	p.Overall = row{Class: "all", Queries: all.queries, Gallery: p.Gallery.Len(), Recall: all.recall[:], MAP: all.mAP}
+	classes := c.classes()
+	p.ClassCount = len(classes)
+	for _, f := range classes[:min(len(classes), maxClasses)] {
+		r := row{
+			Class: p.Classes[f.class], Queries: f.queries, Gallery: f.gallery,
+			Recall: f.recall[:], MAP: f.mAP, Confusions: f.confusions,
+		}
+		if f.confusedWith >= 0 {
+			r.ConfusedWith = p.Classes[f.confusedWith]
+		}
+		p.Rows = append(p.Rows, r)
+	}
+	for _, f := range c.found {
+		if f.firstRank > 1 {
+			p.Wrong++
+		}
+	}
+}
+
+// note says what was left out.
+func (p *page) note(c *comparison) {
+	p.Remarks = slices.Clone(p.Notes)
+	if n := p.Queries.Len(); n > maxQueries {
+		p.Remarks = append(p.Remarks, fmt.Sprintf("%s of the %s queries were searched for, drawn at random but always the same ones.",
+			count(maxQueries), count(n)))
+	}
+	if c.skipped > 0 {
+		p.Remarks = append(p.Remarks, fmt.Sprintf("%s queries have no photo of their class to find and are left out of all figures.",
+			count(c.skipped)))
+	}
+}
+
+// showWorst gathers the worst queries with their pictures.
+func (p *page) showWorst(ctx context.Context, c *comparison) error {
+	worst := c.worst()
+	var wanted []photos.Photo
+	for _, f := range worst {
+		wanted = append(wanted, p.Queries.Photos[f.query])
+		for _, n := range f.nearest {
+			wanted = append(wanted, p.Gallery.Photos[n.index])
+		}
+	}
+	pictures, err := thumbnails(ctx, wanted)
+	if err != nil {
+		return err
+	}
+	show := func(s *Set, i int) picture {
+		return picture{URI: pictures[s.Photos[i].Path], Class: p.Classes[s.Labels[i]], File: p.file(s, i)}
+	}
+	for _, f := range worst {
+		q := worstQuery{picture: show(&p.Queries, f.query), FirstRank: f.firstRank, BestRight: fmt.Sprintf("%.3f", f.bestRight)}
+		for _, n := range f.nearest {
+			found := show(&p.Gallery, n.index)
+			found.Cosine, found.Right = fmt.Sprintf("%.3f", n.cosine), n.right
+			q.Neighbours = append(q.Neighbours, found)
+		}
+		p.Worst = append(p.Worst, q)
+	}
+	return nil
+}
+
+func (p *page) write(w io.Writer) error {
+	t, err := template.New("report").Funcs(template.FuncMap{
+		"percent": percent, "count": count, "recallAt": func() []int { return recallAt[:] },
+	}).Parse(pageText)
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	if err := t.Execute(w, p); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
