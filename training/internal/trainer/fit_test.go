@@ -63,6 +63,7 @@ func drawings(t *testing.T, classes, photos int) string {
 
 func smallConfig() Config {
 	c := DefaultConfig()
+	c.Network.Name, c.Network.Freeze, c.Network.Views = "smallcnn", "", 0
 	c.Network.Size, c.Network.Channels, c.Network.Embedding = 16, []int{8, 16}, 8
 	c.Sampler = SamplerConfig{Classes: 4, Photos: 2}
 	c.XBM = MemoryConfig{Size: 20, StartIter: 3, Weight: 1} // no multiple of the batch: it wraps inside one
@@ -291,7 +292,7 @@ func TestValidateNamesTheKeys(t *testing.T) {
 	if err := c.Validate(); err != nil {
 		t.Fatalf("the defaults are refused: %v", err)
 	}
-	c.Network.Name, c.XBM.Size, c.Network.Freeze = "vgg", 10, "pool"
+	c.Network.Name, c.Network.Weights, c.XBM.Size, c.Network.Freeze = "vgg", noWeights, 10, "pool"
 	err := c.Validate()
 	for _, key := range []string{"network.name", "xbm.size", "network.freeze"} {
 		if err == nil || !strings.Contains(err.Error(), key) {
