@@ -5,10 +5,11 @@
 # make packages   everything that is shipped, in dist/; make deb-arm64 only the board's .deb
 # make test-packages   install and remove the packages in a clean Debian
 # make test-vm    the arm64 package as a service in an emulated machine; needs root, takes some ten minutes
-# make bench      the benchmarks of BENCHMARKS.md
+# make bench      the benchmarks of BENCHMARKS.md; make bench-train those of the trainer, DATA= and WEIGHTS= as
+#                 scripts/bench_train.sh says
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: all setup build demo test bench lint clean arm64 packages deb-arm64 test-packages test-vm
+.PHONY: all setup build demo test bench bench-train lint clean arm64 packages deb-arm64 test-packages test-vm
 
 env = . scripts/env.sh &&
 programs = bin/xbm-train=./training bin/xbm-convert=./convert bin/xbm-agent=./agent \
@@ -42,6 +43,9 @@ test-vm: demo deb-arm64
 
 bench: setup
 	@$(env) go test -run '^$$' -bench . ./...
+
+bench-train: setup
+	@DATA='$(DATA)' WEIGHTS='$(WEIGHTS)' PML='$(PML)' ONLY='$(ONLY)' scripts/bench_train.sh
 
 lint:
 	@$(env) go vet ./... && gofmt -l . && golangci-lint run

@@ -19,6 +19,12 @@ say "test bench"
 scripts/testbench.sh || echo "testbench: not there; tests that need it are skipped"
 scripts/setup.sh bench </dev/null >build/bench.log 2>&1 || echo "bench: not all there (build/bench.log); tests that need it are skipped"
 
+if scripts/setup.sh xla </dev/null >build/xla.log 2>&1; then
+  . scripts/env.sh # which now builds the trainer with XLA
+else
+  echo "xla: not there (build/xla.log); tests that need it are skipped"
+fi
+
 say "go vet"
 go vet ./...
 
