@@ -28,7 +28,10 @@ func openXLA(platform string, devices int) (compute.Backend, error) {
 			return nil, fmt.Errorf("its PJRT plugin pjrt_c_api_%s_plugin.so is in no folder of PJRT_PLUGIN_LIBRARY_PATH: run %s, or take backend go",
 				name, setup(name))
 		}
-		return nil, fmt.Errorf("%w; or take backend go", err)
+		if name == "cuda" {
+			return nil, fmt.Errorf("its PJRT plugin is there but does not start (%w): it needs an NVIDIA GPU with its driver; or take backend go", err)
+		}
+		return nil, fmt.Errorf("its PJRT plugin is there but does not start: %w; or take backend go", err)
 	}
 	return b, nil
 }
