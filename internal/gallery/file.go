@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"xbmedge/internal/atomicfile"
+	"xbmedge/internal/retrieval"
 )
 
 // A gallery file is, all numbers little-endian: the magic; a uint32 length; that many bytes of JSON (type header); the
@@ -161,7 +162,7 @@ func Decode(data []byte) (*Gallery, error) {
 		}
 		rest = rest[4*len(rows):]
 		for r := 0; r < len(rows); r += g.model.Dim {
-			if row := rows[r : r+g.model.Dim]; !(math.Abs(float64(dot(row, row))-1) < 1e-3) {
+			if row := rows[r : r+g.model.Dim]; !(math.Abs(float64(retrieval.Dot(row, row))-1) < 1e-3) {
 				return bad("embedding %d of %q does not have length 1", r/g.model.Dim, g.entries[i].ID)
 			}
 		}

@@ -13,6 +13,8 @@ import (
 	"math"
 	"regexp"
 	"slices"
+
+	"xbmedge/internal/retrieval"
 )
 
 // Limits on what a gallery holds; a file beyond them is refused.
@@ -197,23 +199,6 @@ func normalize(v []float32) error {
 	return nil
 }
 
-// dot returns the inner product of two slices of the same length. Four sums let the processor overlap the additions.
-func dot(a, b []float32) float32 {
-	b = b[:len(a)]
-	var s0, s1, s2, s3 float32
-	i := 0
-	for ; i+4 <= len(a); i += 4 {
-		s0 += a[i] * b[i]
-		s1 += a[i+1] * b[i+1]
-		s2 += a[i+2] * b[i+2]
-		s3 += a[i+3] * b[i+3]
-	}
-	for ; i < len(a); i++ {
-		s0 += a[i] * b[i]
-	}
-	return s0 + s1 + s2 + s3
-}
-
 // best returns the greatest cosine between v and the rows, or -2 when there are none. skip leaves out one row; -1
 // leaves out none.
 func best(v, rows []float32, skip int) float32 {
@@ -222,7 +207,7 @@ func best(v, rows []float32, skip int) float32 {
 		if r == skip {
 			continue
 		}
-		if s := dot(v, rows[r*len(v):(r+1)*len(v)]); s > top {
+		if s := retrieval.Dot(v, rows[r*len(v):(r+1)*len(v)]); s > top {
 			top = s
 		}
 	}

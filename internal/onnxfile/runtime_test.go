@@ -16,8 +16,7 @@ import (
 
 	"xbmedge/internal/nn"
 	"xbmedge/internal/testdata"
-	"xbmedge/internal/tflite"
-	"xbmedge/internal/tflitefile"
+	"xbmedge/internal/tflitetest"
 	"xbmedge/internal/vision"
 )
 
@@ -86,39 +85,6 @@ func photo(t *testing.T, size int) []float32 {
 	return x
 }
 
-func runTFLite(t *testing.T, net *nn.Network, w nn.Weights, x []float32) []float32 {
-	t.Helper()
-	if err := tflite.Available(); err != nil {
-		t.Skip("needs TensorFlow Lite: ", err)
-	}
-	m, err := tflitefile.FromNetwork(net, w, tflitefile.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := tflitefile.Encode(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	interpreter, err := tflite.Open(file, tflite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer interpreter.Close()
-	input, err := interpreter.InputFloat32(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	copy(input, x)
-	if err := interpreter.Invoke(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := interpreter.OutputFloat32(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return append([]float32(nil), out...)
-}
-
 // network returns a backbone with a head, and fresh weights for it with batch norms that are not the identity.
 func network(t *testing.T, name string, size int, pooling nn.Pooling) (*nn.Network, nn.Weights) {
 	t.Helper()
@@ -176,7 +142,7 @@ func TestRuntimeEqualsTFLite(t *testing.T) {
 func compare(t *testing.T, net *nn.Network, w nn.Weights) {
 	t.Helper()
 	x := photo(t, net.Input.H)
-	want := runTFLite(t, net, w, x)
+	want := tflitetest.Run(t, net, w, x)
 	model, err := Encode(net, w, Options{Metadata: map[string]string{"network": net.Name}})
 	if err != nil {
 		t.Fatal(err)

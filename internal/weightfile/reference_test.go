@@ -11,7 +11,7 @@ import (
 
 	"xbmedge/internal/nn"
 	"xbmedge/internal/tflite"
-	"xbmedge/internal/tflitefile"
+	"xbmedge/internal/tflitetest"
 )
 
 // reference is what testdata/reference.py has noted of a network of torchvision or timm.
@@ -142,37 +142,6 @@ func (r *reference) compare(t *testing.T, got []float32) {
 	}
 }
 
-// runFloat runs a network without batch norms on TensorFlow Lite.
-func runFloat(t *testing.T, net *nn.Network, w nn.Weights, x []float32) []float32 {
-	t.Helper()
-	m, err := tflitefile.FromNetwork(net, w, tflitefile.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := tflitefile.Encode(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	interpreter, err := tflite.Open(file, tflite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer interpreter.Close()
-	input, err := interpreter.InputFloat32(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	copy(input, x)
-	if err := interpreter.Invoke(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := interpreter.OutputFloat32(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return append([]float32(nil), out...)
-}
-
 // picture is the input of the reference, [size, size, 3] from -1 to 1.
 func picture(size int) []float32 {
 	x := make([]float32, size*size*3)
@@ -200,13 +169,13 @@ func TestNetworksEqualTheirMakers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.compare(t, runFloat(t, folded, f, picture(r.Size)))
+		r.compare(t, tflitetest.Run(t, folded, f, picture(r.Size)))
 		plain := net.WithoutBatchNorm()
 		direct, err := Match(plain, published)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.compare(t, runFloat(t, plain, direct, picture(r.Size)))
+		r.compare(t, tflitetest.Run(t, plain, direct, picture(r.Size)))
 		if len(direct) != len(f) {
 			t.Errorf("%v: %d tensors folded at once, %d afterwards", &r, len(direct), len(f))
 		}

@@ -7,7 +7,7 @@ import (
 
 	"xbmedge/internal/nn"
 	"xbmedge/internal/tflite"
-	"xbmedge/internal/tflitefile"
+	"xbmedge/internal/tflitetest"
 )
 
 // TestBackbonesEqualTFLite holds every backbone, with batch norms, against the folded float model on TensorFlow Lite,
@@ -44,7 +44,7 @@ func TestBackbonesEqualTFLite(t *testing.T) {
 			for i := range x {
 				x[i] = 2*rng.Float32() - 1
 			}
-			want := runFloat(t, net, w, x)
+			want := tflitetest.Run(t, net, w, x)
 			largest := 0.0
 			for _, v := range want {
 				largest = max(largest, math.Abs(float64(v)))
@@ -60,39 +60,4 @@ func TestBackbonesEqualTFLite(t *testing.T) {
 			}
 		})
 	}
-}
-
-// runFloat folds a network and runs it on TensorFlow Lite.
-func runFloat(t *testing.T, net *nn.Network, w nn.Weights, x []float32) []float32 {
-	t.Helper()
-	folded, f, err := nn.Fold(net, w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := tflitefile.FromNetwork(folded, f, tflitefile.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := tflitefile.Encode(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	interpreter, err := tflite.Open(file, tflite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer interpreter.Close()
-	input, err := interpreter.InputFloat32(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	copy(input, x)
-	if err := interpreter.Invoke(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := interpreter.OutputFloat32(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return append([]float32(nil), out...)
 }

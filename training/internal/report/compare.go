@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"xbmedge/internal/retrieval"
 )
 
 // comparison is what one pass of queries over the gallery finds.
@@ -97,7 +99,7 @@ func (s *searcher) search(queries []int) []*finding {
 	for i := range g.Len() {
 		row := g.Row(i)
 		for k, q := range queries {
-			s.cosines[k][i] = dot(s.in.Queries.Row(q), row)
+			s.cosines[k][i] = retrieval.Dot(s.in.Queries.Row(q), row)
 		}
 	}
 	found := make([]*finding, len(queries))
@@ -173,21 +175,4 @@ func (f *finding) keep(n near) {
 
 func (n near) before(m near) bool {
 	return n.cosine > m.cosine || n.cosine == m.cosine && !n.right && m.right
-}
-
-// dot sums in four parts, which keeps the processor's adders busy.
-func dot(a, b []float32) float32 {
-	b = b[:len(a)]
-	var s0, s1, s2, s3 float32
-	i := 0
-	for ; i+4 <= len(a); i += 4 {
-		s0 += a[i] * b[i]
-		s1 += a[i+1] * b[i+1]
-		s2 += a[i+2] * b[i+2]
-		s3 += a[i+3] * b[i+3]
-	}
-	for ; i < len(a); i++ {
-		s0 += a[i] * b[i]
-	}
-	return s0 + s1 + s2 + s3
 }

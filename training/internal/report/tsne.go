@@ -154,7 +154,7 @@ func affinities(e retrieval.Embeddings) [][]float32 {
 	rows(n, func(i int) {
 		squared := make([]float64, n)
 		for j := range n {
-			squared[j] = max(0, 2-2*float64(dot(e.Row(i), e.Row(j))))
+			squared[j] = max(0, 2-2*float64(retrieval.Dot(e.Row(i), e.Row(j))))
 		}
 		conditional[i] = neighbourhood(squared, i, entropy)
 	})

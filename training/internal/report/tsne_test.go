@@ -56,7 +56,7 @@ func TestAffinities(t *testing.T) {
 	set := clustered(rand.New(rand.NewPCG(6, 6)), 8, 50, 0.5, "a", "b", "c")
 	squared := make([]float64, set.Len())
 	for j := range squared {
-		squared[j] = 2 - 2*float64(dot(set.Row(0), set.Row(j)))
+		squared[j] = 2 - 2*float64(retrieval.Dot(set.Row(0), set.Row(j)))
 	}
 	entropy := 0.0
 	for j, p := range neighbourhood(squared, 0, math.Log(perplexity)) {
