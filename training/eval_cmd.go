@@ -31,17 +31,19 @@ func evalCommand() cli.Command {
 	return cli.Command{
 		Name: "eval", Summary: "measure retrieval on photos the run has not seen",
 		Long: `Searches for each query in a gallery and prints how well it finds its class:
-recall@k (a query counts when one of its class is among the k nearest; recall@1 is
-precision@1), mAP over the whole ranking, mAP@R and R-precision. R is the number
-of vectors in the gallery that are of the query's class. A query without any is
-left out. The figures are those of pytorch-metric-learning's AccuracyCalculator.
+recall@k (a query counts when one of its class is among the k nearest; recall@1
+is precision@1), mAP over the whole ranking, mAP@R and R-precision. R is the
+number of vectors in the gallery that are of the query's class. A query without
+any is left out. The figures are those of pytorch-metric-learning's
+AccuracyCalculator.
 
 Photos are embedded with a run, in float: --data, or --gallery and --queries in
-its place, or --self, where each photo looks among all others. So does each photo of
-a list or of Stanford Online Products, given as --data. Embeddings that are there already are given as NumPy
-arrays: --embeddings, [n, d] of float16, float32 or float64, and --labels, n
-integers; they look among themselves, or in --gallery-embeddings with
---gallery-labels. Rows are L2-normalised as they are read: all is by cosine.
+its place, or --self, where each photo looks among all others. So does each
+photo of a list or of Stanford Online Products, given as --data. Embeddings that
+are there already are given as NumPy arrays: --embeddings, [n, d] of float16,
+float32 or float64, and --labels, n integers; they look among themselves, or in
+--gallery-embeddings with --gallery-labels. Rows are L2-normalised as they are
+read: all is by cosine.
 
 --rerank K1,K2,LAMBDA ranks again by k-reciprocal encoding (Zhong et al. 2017;
 20,6,0.3 in the paper). It looks at all queries together, and so tells what a

@@ -32,10 +32,11 @@ and the trained network in the folder --out. A run that was stopped goes on
 with --resume and ends with the very weights an undisturbed one would have.
 
 Every key of the configuration is in configs/train.yaml. Environment variables
-win over the file (XBM_TRAIN_XBM_SIZE sets xbm.size), and --set
-over both.`,
-		Examples: `xbm-train fit --data photos --out runs/1 --config configs/train-mobile.yaml --weights w.safetensors
-xbm-train fit --resume runs/1`,
+win over the file (XBM_TRAIN_XBM_SIZE sets xbm.size), and --set over both. On
+--resume, --set changes optimizer, schedule, loss, backend and workers.`,
+		Examples: `xbm-train fit --config configs/train-folder.yaml --data photos --out runs/1
+xbm-train fit --config configs/train-mobile.yaml --weights w.safetensors --data photos --out runs/2
+xbm-train fit --resume runs/1 --set schedule.steps=1200`,
 		Setup: func(f *cli.Flags) cli.Func {
 			var o fitFlags
 			f.StringVar(&o.data, "data", "", photosUsage)
