@@ -18,7 +18,7 @@ rm -rf "$work"
 mkdir -p "$work/photos"
 for folder in "$@"; do
   for class in "$folder"/*/; do
-    ln -s "$(realpath "$class")" "$work/photos/$(basename "$class")"
+    ln -sT "$(realpath "$class")" "$work/photos/$(basename "$class")" # fails on a class that two folders have
   done
 done
 go build -o "$work/xbm-train" ./training
