@@ -65,7 +65,8 @@ if wanted xbm; then
   for split in photos classes; do
     for seed in 1 2 3; do
       for size in 0 1024; do
-        set=(--set "seed=$seed" --set "xbm.size=$size" --set network.freeze=pool --set network.views=2 --set sampler.classes=8
+        set=(--set "seed=$seed" --set "xbm.size=$size" --set network.freeze=pool --set network.views=0 --set sampler.classes=8
+          --set loss.contrastive.negative_margin=0.5
           --set schedule.steps=600 --set schedule.evaluate=100 --set schedule.checkpoint=600 --set optimizer.learning_rate=0.002)
         [[ $split == photos ]] || set+=(--set data.holdout_classes=0.5)
         fit "xbm-$split-$seed-$size" --config configs/train-mobile.yaml --weights "$WEIGHTS" "${set[@]}" >/dev/null
