@@ -12,14 +12,19 @@ func BenchmarkStep(b *testing.B) {
 	for _, c := range []struct {
 		name string
 		net  *nn.Network
+		size int // of the memory
 	}{
-		{"smallcnn 64", nn.SmallCNN(64, 32, 64, 128, 256).WithEmbedding(128)},
-		{"mobilenetv2 tail from 15", tail(b, "features.15.add")},
-		{"mobilenetv2 tail from 16", tail(b, "features.16.add")},
-		{"mobilenetv2 head", tail(b, "pool")},
+		{"smallcnn 64", nn.SmallCNN(64, 32, 64, 128, 256).WithEmbedding(128), 1024},
+		{"mobilenetv2 tail from 15 memory 0", tail(b, "features.15.add"), 0},
+		{"mobilenetv2 tail from 15 memory 55000", tail(b, "features.15.add"), 55000},
+		{"mobilenetv2 tail from 16 memory 0", tail(b, "features.16.add"), 0},
+		{"mobilenetv2 tail from 16 memory 55000", tail(b, "features.16.add"), 55000},
+		{"mobilenetv2 head memory 1024", tail(b, "pool"), 1024},
+		{"mobilenetv2 head memory 55000", tail(b, "pool"), 55000},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			cfg := DefaultConfig()
+			cfg.XBM = MemoryConfig{Size: c.size, Weight: 1}
 			rng := rand.New(rand.NewPCG(1, 1))
 			w, err := c.net.Init(rng)
 			if err != nil {
