@@ -202,7 +202,7 @@ func (f *fitting) divide(set *dataset.Dataset) error {
 		f.log.Warn("fewer classes than sampler.classes: batches are smaller", "classes", classes)
 		f.cfg.Sampler.Classes = classes
 	}
-	return nil
+	return f.cfg.Sampler.shared(f.devices)
 }
 
 // measured returns the photos that look for their class and those they look among. Without queries each photo of the

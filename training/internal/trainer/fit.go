@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/retrieval"
@@ -44,6 +45,9 @@ type Result struct {
 func Start(ctx context.Context, d Description, run string, progress Progress, log *slog.Logger) (result *Result, err error) {
 	if err := d.Config.Validate(); err != nil {
 		return nil, err
+	}
+	if !utf8.ValidString(d.Data) {
+		return nil, fmt.Errorf("the name of %q is not UTF-8, and a run that is resumed would not find it again: give it another name", d.Data)
 	}
 	if err := folder(run).free(); err != nil {
 		return nil, err
@@ -158,6 +162,7 @@ type fitting struct {
 	labels   []int
 	learned  []int            // indices of photos that are learned from; their labels are 0…n−1
 	held     []int            // indices of photos held back
+	devices  int              // that share a batch
 	drawn    dataset.Position // of the sampler after the latest step; the sampler itself is a batch ahead
 	skipped  int
 	at       position
@@ -165,6 +170,9 @@ type fitting struct {
 	started  time.Time
 	meter    meter
 }
+
+// quickMining is the largest memory on which semi-hard mining takes little of a step.
+const quickMining = 8192
 
 // prepare does everything before the first step: first what shows mistakes soon, last what takes long.
 func prepare(ctx context.Context, d *Description, run folder, progress Progress, log *slog.Logger) (f *fitting, err error) {
@@ -178,8 +186,21 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 	if err != nil {
 		return nil, err
 	}
+	f.devices = backend.Devices
+	if f.cfg.Loss.semiHard() && f.cfg.XBM.Size > quickMining {
+		log.Warn("semi-hard mining takes long on so large a memory: hard mining does not", "xbm.size", f.cfg.XBM.Size)
+	}
 	if f.parts, err = newParts(f.cfg); err != nil {
 		return nil, err
+	}
+	var taught *teacher
+	if f.cfg.Teacher.on() {
+		if taught, err = newTeacher(&f.cfg.Teacher); err != nil {
+			return nil, err
+		}
+		if err := taught.suits(f.cfg, f.parts.whole); err != nil {
+			return nil, err
+		}
 	}
 	photos, err := f.loadPhotos(ctx, d.Data)
 	if err != nil {
@@ -195,12 +216,6 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 	p := &f.cfg.Sampler
 	if f.sampler, err = dataset.NewPKSampler(trainLabels, p.Classes, p.Photos, f.cfg.Seed^seedSampler); err != nil {
 		return nil, err
-	}
-	var taught *teacher
-	if f.cfg.Teacher.on() {
-		if taught, err = newTeacher(&f.cfg.Teacher); err != nil {
-			return nil, err
-		}
 	}
 	if err := f.prepareInputs(ctx, photos, taught); err != nil {
 		return nil, err

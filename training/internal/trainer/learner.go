@@ -48,11 +48,7 @@ func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, classes int, ta
 	if err != nil {
 		return nil, err
 	}
-	if taught != nil && cfg.Teacher.Match == matchFeatures && taught.dim != dim.C {
-		return nil, fmt.Errorf("the teacher's embeddings have %d values, the network's %d: set network.embedding to %d, or teacher.match to similarity",
-			taught.dim, dim.C, taught.dim)
-	}
-	if err := cfg.checkMemory(e, dim.C); err != nil {
+	if err := cfg.checkMemory(e, net.Input.Size(), dim.C); err != nil {
 		return nil, err
 	}
 	store := model.NewStore()
@@ -75,6 +71,9 @@ func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, classes int, ta
 		}
 		if l.pairs == nil {
 			proxies := xbm.Proxies(classes, dim.C, rand.New(rand.NewPCG(cfg.Seed, seedProxies)))
+		if len(l.params) == 0 {
+			panic(errors.New("nothing of the network learns: set optimizer.rates of what is not frozen above 0"))
+		}
 			v := l.store.VariableWithValue(proxyVariable, proxies).SetTrainable(false)
 			l.params = append(l.params, optim.Param{Variable: v, Rate: cfg.Loss.ProxyAnchor.Rate})
 		}

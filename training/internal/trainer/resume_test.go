@@ -164,8 +164,9 @@ func TestStartFindsMistakesBeforeItLoadsPhotos(t *testing.T) {
 	if err := folder(held).create(&Description{}); err != nil {
 		t.Fatal(err)
 	}
-	otherBackend := smallConfig()
+	otherBackend, noTeacher := smallConfig(), smallConfig()
 	otherBackend.Backend = "abacus"
+	noTeacher.Network.Views, noTeacher.Teacher.Run = 1, dir
 	for _, c := range []struct {
 		run, want string
 		cfg       Config
@@ -174,6 +175,7 @@ func TestStartFindsMistakesBeforeItLoadsPhotos(t *testing.T) {
 		{file, "is a file", smallConfig()},
 		{filepath.Join(file, "below"), "is a file", smallConfig()},
 		{filepath.Join(dir, "new"), "abacus", otherBackend},
+		{filepath.Join(dir, "new"), "holds no finished run", noTeacher},
 	} {
 		// There are no photos: a later check would complain of that.
 		_, err := Start(t.Context(), Description{Data: filepath.Join(dir, "none"), Config: c.cfg}, c.run, &silent{}, slog.New(slog.DiscardHandler))
