@@ -272,6 +272,9 @@ func (f *fitting) evaluate(ctx context.Context) (*Metrics, error) {
 	if err := runAll(ctx, file, len(f.labels), f.cfg.workers(), f.inputs.Plain, keep, func(int) {}); err != nil {
 		return nil, err
 	}
+	if !allFinite(all) {
+		return nil, fmt.Errorf("%w: after step %d the embeddings are no numbers any more", errDiverged, f.at.Step)
+	}
 	pick := func(indices []int) (retrieval.Embeddings, []int) {
 		e := retrieval.Embeddings{Dim: dim}
 		var labels []int

@@ -3,9 +3,11 @@ package trainer
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"path"
+	"slices"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/graph"
@@ -69,11 +71,11 @@ func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, classes int, ta
 				l.params = append(l.params, param)
 			}
 		}
-		if l.pairs == nil {
-			proxies := xbm.Proxies(classes, dim.C, rand.New(rand.NewPCG(cfg.Seed, seedProxies)))
 		if len(l.params) == 0 {
 			panic(errors.New("nothing of the network learns: set optimizer.rates of what is not frozen above 0"))
 		}
+		if l.pairs == nil {
+			proxies := xbm.Proxies(classes, dim.C, rand.New(rand.NewPCG(cfg.Seed, seedProxies)))
 			v := l.store.VariableWithValue(proxyVariable, proxies).SetTrainable(false)
 			l.params = append(l.params, optim.Param{Variable: v, Rate: cfg.Loss.ProxyAnchor.Rate})
 		}
@@ -220,13 +222,25 @@ var errDiverged = errors.New("training has diverged")
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
+func allFinite(values []float32) bool {
+	return !slices.ContainsFunc(values, func(v float32) bool { return !finite(float64(v)) })
+}
+
+// brokenIn names the first tensor that holds what is no number, or none.
+func brokenIn(w nn.Weights) string {
+	for _, name := range slices.Sorted(maps.Keys(w)) {
+		if !allFinite(w[name].Data) {
+			return name
+		}
+	}
+	return ""
+}
+
 // broken names the first weight that is no number any more.
 func (l *learner) broken() string {
 	for _, p := range l.params {
-		for _, v := range tensors.MustCopyFlatData[float32](p.Variable.MustValue()) {
-			if !finite(float64(v)) {
-				return p.Variable.Name()
-			}
+		if !allFinite(tensors.MustCopyFlatData[float32](p.Variable.MustValue())) {
+			return p.Variable.Name()
 		}
 	}
 	return "some weight"

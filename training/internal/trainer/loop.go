@@ -28,12 +28,12 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 				if ctx.Err() != nil {
 					return nil, f.interrupt()
 				}
-				return nil, err
+				return nil, f.diverged(err)
 			}
 		}
 		if f.unsaved && (f.at.Step%s.Checkpoint == 0 || f.at.Step == s.Steps) {
 			if err := f.save(latestFile); err != nil {
-				return nil, err
+				return nil, f.diverged(err)
 			}
 		}
 		if f.at.Step == s.Steps {
@@ -58,7 +58,7 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 		rate := f.cfg.Optimizer.rate(f.at.Step, s.Steps, &f.at.Plateau)
 		o, err := f.learner.step(b.Inputs, labels, taught, rate)
 		if err != nil {
-			return nil, f.diverged(err, rate)
+			return nil, f.diverged(fmt.Errorf("step %d, at a learning rate of %.3g: %w", f.at.Step+1, rate, err))
 		}
 		f.at.Step++
 		f.drawn = b.After
@@ -86,17 +86,17 @@ func (f *fitting) interrupt() error {
 	return fmt.Errorf("%w at step %d of %d; go on with: xbm-train fit --resume %s", errInterrupted, f.at.Step, f.cfg.Schedule.Steps, f.folder)
 }
 
-// diverged says what can be done about a step that failed. The latest checkpoint, from before, stays as it is.
-func (f *fitting) diverged(err error, rate float64) error {
+// diverged adds what can be done to an error that wraps errDiverged. The latest checkpoint, from before, stays as it is.
+func (f *fitting) diverged(err error) error {
 	if !errors.Is(err, errDiverged) {
 		return err
 	}
-	kept := "no checkpoint was written yet"
+	advice := "no checkpoint was written yet: start anew with another --out and a lower optimizer.learning_rate"
 	if c, loadErr := f.folder.load(latestFile); loadErr == nil {
-		kept = fmt.Sprintf("the checkpoint of step %d is kept: go on from it with xbm-train fit --resume %s --set optimizer.learning_rate=%g",
+		advice = fmt.Sprintf("the checkpoint of step %d is kept: go on from it with xbm-train fit --resume %s --set optimizer.learning_rate=%g",
 			c.Step, f.folder, f.cfg.Optimizer.LearningRate/10)
 	}
-	return fmt.Errorf("step %d, at a learning rate of %.3g: %w; %s, or set optimizer.clip_norm", f.at.Step+1, rate, err, kept)
+	return fmt.Errorf("%w; %s, or set optimizer.clip_norm", err, advice)
 }
 
 // stepsPerEpoch is how many steps show about every photo once.
@@ -150,6 +150,9 @@ func (f *fitting) save(name string) error {
 	state, err := f.learner.state()
 	if err != nil {
 		return err
+	}
+	if name := brokenIn(state); name != "" { // nothing could go on from it
+		return fmt.Errorf("%w: %s is no number any more after step %d", errDiverged, name, f.at.Step)
 	}
 	sampler, err := f.drawn.State()
 	if err != nil {
