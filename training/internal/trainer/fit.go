@@ -58,10 +58,10 @@ func Start(ctx context.Context, d Description, run string, progress Progress, lo
 	if err != nil {
 		return nil, err
 	}
-	if err := f.folder.create(&d); err != nil {
+	if err := f.folder.create(&d, kept); err != nil {
 		return nil, err
 	}
-	return f.begin(ctx, &d, kept)
+	return f.begin(ctx, &d)
 }
 
 // Resume goes on with the run in that folder from its latest checkpoint, with the configuration it was started with.
@@ -73,6 +73,11 @@ func Resume(ctx context.Context, run, version string, change func(*Config) error
 		return nil, err
 	}
 	d.Version = version
+	kept, log := newRunLog(log)
+	defer func() { err = errors.Join(err, kept.close()) }()
+	if err := kept.open(folder(run)); err != nil {
+		return nil, err
+	}
 	c, err := folder(run).load(latestFile)
 	if err != nil {
 		return nil, err
@@ -84,10 +89,8 @@ func Resume(ctx context.Context, run, version string, change func(*Config) error
 		return nil, fmt.Errorf("resume %s: %s: %w", run, configFile, err)
 	}
 	if c.Step > d.Config.Schedule.Steps {
-		return nil, fmt.Errorf("resume %s: its checkpoint is at step %d, after schedule.steps %d in its %s", run, c.Step, d.Config.Schedule.Steps, configFile)
+		return nil, fmt.Errorf("resume %s: its checkpoint is at step %d, after schedule.steps %d: take at least as many steps", run, c.Step, d.Config.Schedule.Steps)
 	}
-	kept, log := newRunLog(log)
-	defer func() { err = errors.Join(err, kept.close()) }()
 	f, err := prepare(ctx, d, folder(run), progress, log)
 	if err != nil {
 		return nil, err
@@ -101,7 +104,7 @@ func Resume(ctx context.Context, run, version string, change func(*Config) error
 		}
 	}
 	log.Info("going on", "step", f.at.Step)
-	return f.begin(ctx, d, kept)
+	return f.begin(ctx, d)
 }
 
 // change alters the configuration of a run that has begun, as far as that leaves its state of use.
@@ -138,11 +141,8 @@ func (f *fitting) goBackTo(c *checkpoint, data string) error {
 }
 
 // begin writes down what is used and trains.
-func (f *fitting) begin(ctx context.Context, d *Description, kept *runLog) (*Result, error) {
+func (f *fitting) begin(ctx context.Context, d *Description) (*Result, error) {
 	if err := f.folder.writeEnvironment(f.environment(d.Version)); err != nil {
-		return nil, err
-	}
-	if err := kept.open(f.folder); err != nil {
 		return nil, err
 	}
 	return f.train(ctx)

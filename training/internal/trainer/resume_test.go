@@ -161,7 +161,7 @@ func TestStartFindsMistakesBeforeItLoadsPhotos(t *testing.T) {
 		t.Fatal(err)
 	}
 	held := filepath.Join(dir, "held")
-	if err := folder(held).create(&Description{}); err != nil {
+	if err := folder(held).create(&Description{}, &runLog{}); err != nil {
 		t.Fatal(err)
 	}
 	otherBackend, noTeacher := smallConfig(), smallConfig()
@@ -171,7 +171,7 @@ func TestStartFindsMistakesBeforeItLoadsPhotos(t *testing.T) {
 		run, want string
 		cfg       Config
 	}{
-		{held, "already holds a run", smallConfig()},
+		{held, "already holds a run that has no checkpoint yet", smallConfig()},
 		{file, "is a file", smallConfig()},
 		{filepath.Join(file, "below"), "is a file", smallConfig()},
 		{filepath.Join(dir, "new"), "abacus", otherBackend},
@@ -182,6 +182,33 @@ func TestStartFindsMistakesBeforeItLoadsPhotos(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v does not say %q", c.run, err, c.want)
 		}
+	}
+}
+
+// TestRunBelongsToOneProgram: a second one that trained in the same folder would mix up checkpoints and metrics.
+func TestRunBelongsToOneProgram(t *testing.T) {
+	needTFLite(t)
+	run, data := stoppedRun(t, smallConfig(), 7)
+	log := slog.New(slog.DiscardHandler)
+	first, _ := newRunLog(log)
+	if err := first.open(folder(run)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Resume(t.Context(), run, "", nil, &silent{}, log); err == nil || !strings.Contains(err.Error(), "another xbm-train is at work on this run") {
+		t.Errorf("resumed twice: %v", err)
+	}
+	if err := os.Remove(filepath.Join(run, configFile)); err != nil { // as where the first has just begun
+		t.Fatal(err)
+	}
+	_, err := Start(t.Context(), Description{Data: data, Config: smallConfig()}, run, &silent{}, log)
+	if err == nil || !strings.Contains(err.Error(), "another xbm-train is at work on this run") {
+		t.Errorf("started twice: %v", err)
+	}
+	if err := first.close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Start(t.Context(), Description{Data: data, Config: smallConfig()}, run, &silent{}, log); err != nil {
+		t.Errorf("after the first has ended: %v", err)
 	}
 }
 

@@ -72,8 +72,8 @@ func (f folder) checkpoint(name string) string {
 // free reports whether a new run can be written there. It is asked before the work that comes first, which may take
 // long. A folder that already holds a run is refused, so that none is overwritten by mistake.
 func (f folder) free() error {
-	if _, err := os.Stat(f.path(configFile)); err == nil {
-		return fmt.Errorf("%s already holds a run: take another --out, or go on with it by --resume %s", f, f)
+	if err := f.empty(); err != nil {
+		return err
 	}
 	parent := filepath.Clean(string(f)) // or the nearest folder above it that is there already
 	for {
@@ -97,10 +97,27 @@ func (f folder) free() error {
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-// create makes a new run folder.
-func (f folder) create(d *Description) error {
+// empty refuses a folder that already holds a run.
+func (f folder) empty() error {
+	if _, err := os.Stat(f.path(configFile)); err != nil {
+		return nil //nolint:nilerr // what else is wrong with it shows when it is written
+	}
+	if _, err := os.Stat(f.checkpoint(latestFile)); err != nil {
+		return fmt.Errorf("%s already holds a run that has no checkpoint yet: take another --out, or remove it", f)
+	}
+	return fmt.Errorf("%s already holds a run: take another --out, or go on with it by --resume %s", f, f)
+}
+
+// create makes a new run folder, and opens its log.
+func (f folder) create(d *Description, log *runLog) error {
 	if err := os.MkdirAll(f.path(checkpoints), 0o755); err != nil { //nolint:gosec // a run is meant to be read by others
 		return fmt.Errorf("create run: %w", err)
+	}
+	if err := log.open(f); err != nil {
+		return err
+	}
+	if err := f.empty(); err != nil { // another may have begun one since free was asked
+		return err
 	}
 	return atomicfile.WriteJSON(f.path(configFile), 0o644, d)
 }
