@@ -143,6 +143,7 @@ func TestListRefusals(t *testing.T) {
 		"label negative": {"1.png 1\n\n2.png -4\n", []string{"list.txt:3:", `"-4" is no whole number`}, ""},
 		"label fraction": {"1.png 1.5\n2.png 4\n", []string{"list.txt:1:", `"1.5"`}, ""},
 		"no label":       {"1.png\n2.png 4\n", []string{"list.txt:1:", `"1.png" is one word`}, ""},
+		"a photo":        {"\xff\xd8\xff\xe0\x00\x10JFIF\n1.png 4\n", []string{"list.txt is no text file"}, "one word"},
 		"named twice":    {"1.png 1\n2.png 2\n./sub/../1.png 2\n", []string{"list.txt:3:", "1.png is in line 1 already"}, ""},
 		"empty":          {"# nothing\n\n", []string{"names no photos"}, ""},
 		"one class":      {"1.png 7\n2.png 7\n", []string{"one class only, 7"}, ""},
