@@ -140,6 +140,7 @@ func (c *Config) Validate() error {
 	}
 	check(c.Precision == precisionFull || c.Precision == precisionMixed, "precision is %q: take float32 or mixed", c.Precision)
 	check(c.Precision == precisionFull || c.Backend != "go", "precision is mixed, which backend go has not: take an xla one")
+	check(c.Workers >= 0 && c.Workers <= 1024, "workers is %d: take 0, for one a processor, to 1024", c.Workers)
 	n := &c.Network
 	check(slices.Contains(nn.Backbones(), n.Name), "network.name is %q: take %s", n.Name, strings.Join(nn.Backbones(), ", "))
 	check(slices.Contains([]nn.Pooling{nn.AvgPooling, nn.MaxPooling, nn.GeMPooling, nn.GeMFixed}, nn.Pooling(n.Pooling)),
