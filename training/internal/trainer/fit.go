@@ -113,13 +113,15 @@ func (d *Description) change(change func(*Config) error) error {
 		return nil
 	}
 	before := d.Config
-	if err := change(&d.Config); err != nil {
+	if err := errors.Join(change(&d.Config), d.Config.ResolvePaths()); err != nil {
 		return err
 	}
 	free := d.Config // what may be changed is set back, for the comparison
 	free.Optimizer, free.Schedule, free.Workers, free.Backend, free.Loss = before.Optimizer, before.Schedule, before.Workers, before.Backend, before.Loss
+	free.Data.Cache, free.Data.CacheLimit, free.Data.Memory = before.Data.Cache, before.Data.CacheLimit, before.Data.Memory
 	if !reflect.DeepEqual(free, before) {
-		return errors.New("only optimizer, schedule, loss, backend and workers may be changed in a run that has begun; start anew for the rest")
+		return errors.New("only optimizer, schedule, loss, backend, workers, and where data is kept (data.cache, data.cache_limit_mb, " +
+			"data.memory_mb) may be changed in a run that has begun; start anew for the rest")
 	}
 	return nil
 }

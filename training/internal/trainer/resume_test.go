@@ -212,6 +212,24 @@ func TestRunBelongsToOneProgram(t *testing.T) {
 	}
 }
 
+// TestWherePhotosAreKeptMayChange: the folder of the cache may have gone, and what is learned does not depend on it.
+func TestWherePhotosAreKeptMayChange(t *testing.T) {
+	needTFLite(t)
+	run, _ := stoppedRun(t, smallConfig(), 7)
+	t.Chdir(t.TempDir())
+	change := func(c *Config) error {
+		c.Data.Cache, c.Data.CacheLimit, c.Data.Memory = "cache", 10, 100
+		return nil
+	}
+	if _, err := Resume(t.Context(), run, "", change, &silent{}, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	d, err := ReadDescription(run)
+	if err != nil || !filepath.IsAbs(d.Config.Data.Cache) {
+		t.Errorf("%v, the cache is at %q, want an absolute path", err, d.Config.Data.Cache)
+	}
+}
+
 func TestClassWithoutReadablePairsIsLeftOut(t *testing.T) {
 	needTFLite(t)
 	data := drawings(t, 5, 3)
