@@ -7,8 +7,20 @@ import (
 	"time"
 )
 
-// train runs the steps that are left, and evaluates and saves on the way.
+// train runs the steps that are left. What stops it is told with how to go on.
 func (f *fitting) train(ctx context.Context) (*Result, error) {
+	switch err := f.steps(ctx); {
+	case err == nil:
+	case ctx.Err() != nil && !errors.Is(err, errDiverged):
+		return nil, f.interrupt()
+	default:
+		return nil, f.advise(err)
+	}
+	return &Result{Steps: f.at.Step, Best: *f.at.Best, Photos: len(f.labels), Skipped: f.skipped, Seconds: time.Since(f.started).Seconds()}, nil
+}
+
+// steps trains to the last step, and evaluates and saves on the way.
+func (f *fitting) steps(ctx context.Context) error {
 	s := &f.cfg.Schedule
 	batch := f.sampler.BatchSize()
 	labels := make([]int32, batch)
@@ -18,36 +30,30 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 	}
 	batches, err := f.batches(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer batches.Close()
 	f.meter.reset()
 	for {
 		if f.at.Evaluated != f.at.Step && (f.at.Step%s.Evaluate == 0 || f.at.Step == s.Steps) {
 			if err := f.measure(ctx); err != nil {
-				if ctx.Err() != nil {
-					return nil, f.interrupt()
-				}
-				return nil, f.diverged(err)
+				return err
 			}
 		}
 		if f.unsaved && (f.at.Step%s.Checkpoint == 0 || f.at.Step == s.Steps) {
 			if err := f.save(latestFile); err != nil {
-				return nil, f.diverged(err)
+				return err
 			}
 		}
 		if f.at.Step == s.Steps {
-			break
+			return nil
 		}
-		if ctx.Err() != nil {
-			return nil, f.interrupt()
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		b, err := batches.Next()
 		if err != nil {
-			if ctx.Err() != nil {
-				return nil, f.interrupt()
-			}
-			return nil, err
+			return err
 		}
 		for place, i := range b.Indices {
 			labels[place] = int32(f.labels[i])
@@ -58,7 +64,7 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 		rate := f.cfg.Optimizer.rate(f.at.Step, s.Steps, &f.at.Plateau)
 		o, err := f.learner.step(b.Inputs, labels, taught, rate)
 		if err != nil {
-			return nil, f.diverged(fmt.Errorf("step %d, at a learning rate of %.3g: %w", f.at.Step+1, rate, err))
+			return fmt.Errorf("step %d, at a learning rate of %.3g: %w", f.at.Step+1, rate, err)
 		}
 		f.at.Step++
 		f.drawn = b.After
@@ -71,11 +77,10 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 		})
 		if every := s.KeepEpochs * f.stepsPerEpoch(); every > 0 && f.at.Step%every == 0 {
 			if err := f.save(fmt.Sprintf(keptFile, f.at.Step)); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return &Result{Steps: f.at.Step, Best: *f.at.Best, Photos: len(f.labels), Skipped: f.skipped, Seconds: time.Since(f.started).Seconds()}, nil
 }
 
 // interrupt saves what there is, for Resume.
@@ -86,17 +91,21 @@ func (f *fitting) interrupt() error {
 	return fmt.Errorf("%w at step %d of %d; go on with: xbm-train fit --resume %s", errInterrupted, f.at.Step, f.cfg.Schedule.Steps, f.folder)
 }
 
-// diverged adds what can be done to an error that wraps errDiverged. The latest checkpoint, from before, stays as it is.
-func (f *fitting) diverged(err error) error {
-	if !errors.Is(err, errDiverged) {
+// advise adds to what stopped a run how to go on from its latest checkpoint, which stays as it is, if there is one.
+func (f *fitting) advise(err error) error {
+	c, loadErr := f.folder.load(latestFile)
+	switch {
+	case errors.Is(err, errDiverged) && loadErr != nil:
+		return fmt.Errorf("%w; no checkpoint was written yet: start anew with another --out and a lower optimizer.learning_rate, "+
+			"or set optimizer.clip_norm", err)
+	case errors.Is(err, errDiverged):
+		return fmt.Errorf("%w; the checkpoint of step %d is kept: go on from it with xbm-train fit --resume %s --set optimizer.learning_rate=%g, "+
+			"or set optimizer.clip_norm", err, c.Step, f.folder, f.cfg.Optimizer.LearningRate/10)
+	case loadErr != nil:
 		return err
 	}
-	advice := "no checkpoint was written yet: start anew with another --out and a lower optimizer.learning_rate"
-	if c, loadErr := f.folder.load(latestFile); loadErr == nil {
-		advice = fmt.Sprintf("the checkpoint of step %d is kept: go on from it with xbm-train fit --resume %s --set optimizer.learning_rate=%g",
-			c.Step, f.folder, f.cfg.Optimizer.LearningRate/10)
-	}
-	return fmt.Errorf("%w; %s, or set optimizer.clip_norm", err, advice)
+	return fmt.Errorf("%w; the checkpoint of step %d is kept: once this is put right, go on from it with xbm-train fit --resume %s",
+		err, c.Step, f.folder)
 }
 
 // stepsPerEpoch is how many steps show about every photo once.

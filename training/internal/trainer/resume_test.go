@@ -212,6 +212,22 @@ func TestRunBelongsToOneProgram(t *testing.T) {
 	}
 }
 
+// TestFailedRunSaysHowToGoOn: what was done up to the latest checkpoint is not lost.
+func TestFailedRunSaysHowToGoOn(t *testing.T) {
+	needTFLite(t)
+	run, _ := stoppedRun(t, smallConfig(), 7)
+	metrics := filepath.Join(run, metricsFile)
+	breakIt := &silent{at: 8, cancel: func() {
+		if err := errors.Join(os.Remove(metrics), os.Mkdir(metrics, 0o750)); err != nil {
+			t.Error(err)
+		}
+	}}
+	_, err := Resume(t.Context(), run, "", nil, breakIt, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), metricsFile) || !strings.Contains(err.Error(), "of step 8 is kept: once this is put right, go on from it with xbm-train fit --resume "+run) {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestWherePhotosAreKeptMayChange: the folder of the cache may have gone, and what is learned does not depend on it.
 func TestWherePhotosAreKeptMayChange(t *testing.T) {
 	needTFLite(t)
