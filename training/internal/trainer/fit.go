@@ -12,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"xbmedge/internal/atomicfile"
-	"xbmedge/internal/retrieval"
 	"xbmedge/training/internal/dataset"
 	"xbmedge/training/internal/engine"
 )
@@ -248,60 +247,6 @@ func (f *fitting) prepareInputs(ctx context.Context, photos dataset.Source, taug
 
 func (f *fitting) prepared(what string) func(share float64) {
 	return func(share float64) { f.progress.Prepare(what, share) }
-}
-
-// evaluate measures retrieval: photos held back look for their class among those learned from, or, where whole classes
-// are held back, among one another. With none held back each photo looks among all others.
-func (f *fitting) evaluate(ctx context.Context) (*Metrics, error) {
-	w, err := f.learner.weights()
-	if err != nil {
-		return nil, err
-	}
-	file, err := floatModel(f.parts.tail, w)
-	if err != nil {
-		return nil, err
-	}
-	out, err := f.parts.whole.Output()
-	if err != nil {
-		return nil, err
-	}
-	dim := out.C
-	all := make([]float32, len(f.labels)*dim)
-	keep := func(i int, y []float32) {
-		retrieval.Normalize(y)
-		copy(all[i*dim:], y)
-	}
-	if err := runAll(ctx, file, len(f.labels), f.cfg.workers(), f.inputs.Plain, keep, func(int) {}); err != nil {
-		return nil, err
-	}
-	if !allFinite(all) {
-		return nil, fmt.Errorf("%w: after step %d the embeddings are no numbers any more", errDiverged, f.at.Step)
-	}
-	pick := func(indices []int) (retrieval.Embeddings, []int) {
-		e := retrieval.Embeddings{Dim: dim}
-		var labels []int
-		for _, i := range indices {
-			e.Data = append(e.Data, all[i*dim:(i+1)*dim]...)
-			labels = append(labels, f.labels[i])
-		}
-		return e, labels
-	}
-	asking, among := f.measured()
-	gallery, galleryLabels := pick(among)
-	m := &Metrics{Step: f.at.Step}
-	opt := retrieval.Options{Ks: []int{1, 5}}
-	var found *retrieval.Evaluation
-	if len(asking) == 0 {
-		found, err = retrieval.EvaluateLeaveOneOut(ctx, gallery, galleryLabels, opt)
-	} else {
-		queries, queryLabels := pick(asking)
-		found, err = retrieval.Evaluate(ctx, queries, queryLabels, gallery, galleryLabels, opt)
-	}
-	if err != nil {
-		return nil, err
-	}
-	m.RecallAt1, m.RecallAt5, m.MAP = found.Recall[0], found.Recall[1], found.MAP
-	return m, nil
 }
 
 // largestInput is the larger input size, in pixels, of the network and its teacher.

@@ -3,11 +3,8 @@ package trainer
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"math"
 	"math/rand/v2"
 	"path"
-	"slices"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/graph"
@@ -215,35 +212,6 @@ func (l *learner) step(x []float32, labels []int32, taught []float32, rate float
 		return o, fmt.Errorf("%w: the gradient of %s is no number, at a loss of %g", errDiverged, l.broken(), o.loss)
 	}
 	return o, nil
-}
-
-// errDiverged is wrapped by the error of a step whose loss or gradient is no number.
-var errDiverged = errors.New("training has diverged")
-
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
-
-func allFinite(values []float32) bool {
-	return !slices.ContainsFunc(values, func(v float32) bool { return !finite(float64(v)) })
-}
-
-// brokenIn names the first tensor that holds what is no number, or none.
-func brokenIn(w nn.Weights) string {
-	for _, name := range slices.Sorted(maps.Keys(w)) {
-		if !allFinite(w[name].Data) {
-			return name
-		}
-	}
-	return ""
-}
-
-// broken names the first weight that is no number any more.
-func (l *learner) broken() string {
-	for _, p := range l.params {
-		if !allFinite(tensors.MustCopyFlatData[float32](p.Variable.MustValue())) {
-			return p.Variable.Name()
-		}
-	}
-	return "some weight"
 }
 
 // weights returns a copy of the network's weights, or of their moving averages where such are kept.

@@ -91,68 +91,9 @@ func (f *fitting) interrupt() error {
 	return fmt.Errorf("%w at step %d of %d; go on with: xbm-train fit --resume %s", errInterrupted, f.at.Step, f.cfg.Schedule.Steps, f.folder)
 }
 
-// advise adds to what stopped a run how to go on from its latest checkpoint, which stays as it is, if there is one.
-func (f *fitting) advise(err error) error {
-	c, loadErr := f.folder.load(latestFile)
-	switch {
-	case errors.Is(err, errDiverged) && loadErr != nil:
-		return fmt.Errorf("%w; no checkpoint was written yet: start anew with another --out and a lower optimizer.learning_rate, "+
-			"or set optimizer.clip_norm", err)
-	case errors.Is(err, errDiverged):
-		return fmt.Errorf("%w; the checkpoint of step %d is kept: go on from it with xbm-train fit --resume %s --set optimizer.learning_rate=%g, "+
-			"or set optimizer.clip_norm", err, c.Step, f.folder, f.cfg.Optimizer.LearningRate/10)
-	case loadErr != nil:
-		return err
-	}
-	return fmt.Errorf("%w; the checkpoint of step %d is kept: once this is put right, go on from it with xbm-train fit --resume %s",
-		err, c.Step, f.folder)
-}
-
 // stepsPerEpoch is how many steps show about every photo once.
 func (f *fitting) stepsPerEpoch() int {
 	return max(1, (len(f.learned)+f.sampler.BatchSize()-1)/f.sampler.BatchSize())
-}
-
-// measure evaluates, records the result and keeps the weights if they are the best so far.
-func (f *fitting) measure(ctx context.Context) (err error) {
-	speed := f.meter.speed()
-	m, err := f.evaluate(ctx)
-	if err != nil {
-		return fmt.Errorf("evaluate: %w", err)
-	}
-	before := f.at
-	defer func() {
-		if err != nil { // a run that goes on from here has to evaluate again
-			f.at = before
-		}
-	}()
-	steps := float64(f.at.Step - f.at.Evaluated)
-	m.Loss, m.GradientNorm, m.ImagesPerSec = f.at.Losses/steps, f.at.Norms/steps, speed
-	m.Epoch = float64(f.at.Step) / float64(f.stepsPerEpoch())
-	m.LearningRate, m.Memory = f.cfg.Optimizer.rate(f.at.Step, f.cfg.Schedule.Steps, &f.at.Plateau), f.learner.filled()
-	m.Best = m.better(f.at.Best)
-	f.at.Plateau.evaluated(&f.cfg.Optimizer.Plateau, m.RecallAt1)
-	f.at.Evaluated, f.at.Losses, f.at.Norms, f.unsaved = f.at.Step, 0, 0, true
-	if m.Best {
-		f.at.Best = m
-		if err := f.save(bestFile); err != nil {
-			return err
-		}
-		w, err := f.learner.weights()
-		if err != nil {
-			return err
-		}
-		if err := f.folder.writeNetwork(f.parts.whole, f.parts.with(w)); err != nil {
-			return err
-		}
-	}
-	if err := f.folder.record(m); err != nil {
-		return err
-	}
-	f.progress.Evaluated(m)
-	f.log.Debug("evaluated", "step", m.Step, "loss", m.Loss, "recall_at_1", m.RecallAt1, "map", m.MAP, "best", m.Best)
-	f.meter.reset()
-	return nil
 }
 
 func (f *fitting) save(name string) error {
@@ -175,12 +116,3 @@ func (f *fitting) save(name string) error {
 	}
 	return nil
 }
-
-// meter measures the speed between two evaluations.
-type meter struct {
-	since  time.Time
-	images int
-}
-
-func (m *meter) reset()         { *m = meter{since: time.Now()} }
-func (m *meter) speed() float64 { return float64(m.images) / max(time.Since(m.since).Seconds(), 1e-9) }
