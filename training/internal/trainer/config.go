@@ -38,15 +38,15 @@ const (
 
 // NetworkConfig chooses the backbone and what of it is trained.
 type NetworkConfig struct {
-	Name      string  `yaml:"name" json:"name"`             // smallcnn or mobilenetv2
-	Width     float64 `yaml:"width" json:"width"`           // mobilenetv2: channel multiplier
+	Name      string  `yaml:"name" json:"name"`             // one of nn.Backbones
+	Width     float64 `yaml:"width" json:"width"`           // channel multiplier of what has one
 	Channels  []int   `yaml:"channels" json:"channels"`     // smallcnn: one 3×3 convolution each
 	Size      int     `yaml:"size" json:"size"`             // input height and width, pixels
 	Embedding int     `yaml:"embedding" json:"embedding"`   // values in an embedding; 0: the backbone's pooled features are it
 	Pooling   string  `yaml:"pooling" json:"pooling"`       // avg, max, gem or gem_fixed
 	Head      string  `yaml:"head" json:"head"`             // dense (after the pooling) or conv (1×1, before it) makes the embedding
 	Neck      int     `yaml:"neck" json:"neck"`             // values of a dense layer with ReLU before the embedding; 0: none
-	Weights   string  `yaml:"weights" json:"weights"`       // safetensors file of the backbone; empty: from scratch
+	Weights   string  `yaml:"weights" json:"weights"`       // file of the backbone's, none, teacher, or empty: those that come with the program, if they fit
 	BatchNorm string  `yaml:"batch_norm" json:"batch_norm"` // of the backbone: trained, frozen (its statistics stay) or folded (none)
 	// Freeze names the last layer of the frozen trunk, for example pool (only the head learns) or features.15.add.
 	// Empty: everything is trained.
