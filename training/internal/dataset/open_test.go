@@ -115,6 +115,17 @@ func TestOpenTrainAndTest(t *testing.T) {
 }
 
 // Labels are sorted as numbers: "9" comes before "10".
+// TestTestPhotosAreNotTrainedOn: a data set whose train/ has gone, or has another name, must not fall back on the rest.
+func TestTestPhotosAreNotTrainedOn(t *testing.T) {
+	_, err := OpenTrain(folder(t, map[string]int{"test/a/1.png": 4, "test/b/1.png": 4, "training/a/1.png": 4}))
+	if err == nil || !strings.Contains(err.Error(), "photos to test with are not trained on") {
+		t.Errorf("error %v", err)
+	}
+	if d, err := OpenTrain(folder(t, map[string]int{"test/1.png": 4, "rest/1.png": 4})); err != nil || len(d.Classes) != 2 {
+		t.Errorf("a class called test: %v", err)
+	}
+}
+
 func TestListLabelsAreSortedAsNumbers(t *testing.T) {
 	root := folder(t, map[string]int{"1.png": 4, "2.png": 4, "3.png": 4})
 	d, err := OpenList(write(t, root, "list.txt", "1.png 10\n2.png 9\n3.png 100\n"))
