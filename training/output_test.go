@@ -32,7 +32,7 @@ func TestNoOutputIsLost(t *testing.T) {
 		fmt.Fprintf(&list, "%s %d\n", filepath.Join(photos, fmt.Sprintf("class%d", c), "0.png"), c)
 	}
 	write(t, lone, []byte(list.String()))
-	fit := "fit --data " + photos + " --set network.size=16 --set network.channels=4 --set schedule.steps=1 --set data.cache=off --out "
+	fit := "fit --data " + photos + " --set network.name=smallcnn --set network.freeze= --set network.views=0 --set network.size=16 --set network.channels=4 --set schedule.steps=1 --set data.cache=off --out "
 	for _, args := range []string{
 		"data info --data " + photos,
 		"data info --classes --data " + lone, // with problems to tell of

@@ -29,9 +29,9 @@ func openXLA(platform string, devices int) (compute.Backend, error) {
 				name, setup(name))
 		}
 		if name == "cuda" {
-			return nil, fmt.Errorf("%w; see that nvidia-smi shows a GPU, or take backend go", err)
+			return nil, fmt.Errorf("its PJRT plugin is there but does not start (%w): it needs an NVIDIA GPU with its driver; or take backend go", err)
 		}
-		return nil, fmt.Errorf("%w; or take backend go", err)
+		return nil, fmt.Errorf("its PJRT plugin is there but does not start: %w; or take backend go", err)
 	}
 	return b, nil
 }

@@ -295,8 +295,8 @@ func TestValidateNamesTheKeys(t *testing.T) {
 	for want, spoil := range map[string]func(c *Config){
 		"network.name":                             func(c *Config) { c.Network.Name = "vgg" },
 		"workers is -1":                            func(c *Config) { c.Workers = -1 },
-		"network.freeze":                           func(c *Config) { c.Network.Freeze = "pool" },
-		"network.channels holds 100000":            func(c *Config) { c.Network.Channels = []int{100000} },
+		"network.freeze":                           func(c *Config) { c.Network.Weights, c.Network.Freeze = noWeights, "pool" },
+		"network.channels holds 100000":            func(c *Config) { c.Network.Name, c.Network.Channels = "smallcnn", []int{100000} },
 		"network.views is 1000000000":              func(c *Config) { c.Network.Views = 1e9 },
 		"xbm.size":                                 func(c *Config) { c.XBM.Size = 10 },
 		"xbm.weight is -1":                         func(c *Config) { c.XBM.Weight = -1 },
