@@ -70,6 +70,6 @@ func (f *clipFlags) run(ctx context.Context, _ []string, stdout, stderr io.Write
 	if err := index.Write(filepath.Join(f.out, "clip.json")); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%s: %d frames, %d views, %d photos unreadable\n", filepath.Join(f.out, "clip.mjpeg"), index.Frames, len(index.Segments), len(skipped))
-	return nil
+	_, err = fmt.Fprintf(stdout, "%s: %d frames, %d views, %d photos unreadable\n", filepath.Join(f.out, "clip.mjpeg"), index.Frames, len(index.Segments), len(skipped))
+	return err
 }

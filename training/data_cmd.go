@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"xbmedge/internal/atomicfile"
@@ -44,6 +45,11 @@ xbm-train data info --data Stanford_Online_Products --json info.json`,
 }
 
 func (f *dataInfoFlags) run(ctx context.Context, _ []string, stdout, _ io.Writer) error {
+	if f.json != "" {
+		if err := atomicfile.Check(f.json); err != nil {
+			return err
+		}
+	}
 	s, err := dataset.Summarize(ctx, f.data, f.decode)
 	if err != nil {
 		return err
@@ -74,13 +80,15 @@ func (f *dataInfoFlags) print(stdout io.Writer, s *dataset.Summary) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	var rest strings.Builder
 	if s.Disjoint {
-		fmt.Fprintln(stdout, "No class to test with is trained on: each test photo looks among all others.")
+		rest.WriteString("No class to test with is trained on: each test photo looks among all others.\n")
 	}
 	for _, p := range s.Problems {
-		fmt.Fprintf(stdout, "- %s\n", p)
+		rest.WriteString("- " + p + "\n")
 	}
-	return nil
+	_, err := io.WriteString(stdout, rest.String())
+	return err
 }
 
 // listClasses writes a row for each class, with its photos in the two halves.

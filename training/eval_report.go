@@ -99,9 +99,8 @@ func (r *report) print(stdout io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%s\n", describe(r))
-	if len(r.Classes) == 0 {
-		return nil
+	if _, err := fmt.Fprintf(stdout, "%s\n", describe(r)); err != nil || len(r.Classes) == 0 {
+		return err
 	}
 	fmt.Fprint(table, "\nclass\tqueries")
 	for _, k := range r.ks {

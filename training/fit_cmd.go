@@ -54,6 +54,11 @@ xbm-train fit --resume runs/1 --set schedule.steps=1200`,
 func (f *fitFlags) fit(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	progress := newProgress(stdout)
+	if f.json != "" { // before hours of work
+		if err := atomicfile.Check(f.json); err != nil {
+			return err
+		}
+	}
 	var result *trainer.Result
 	var err error
 	switch {
@@ -91,15 +96,18 @@ func (f *fitFlags) fit(ctx context.Context, _ []string, stdout, stderr io.Writer
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "best: recall@1 %.4f, mAP %.4f at step %d; %d photos", result.Best.RecallAt1, result.Best.MAP, result.Best.Step, result.Photos)
+	if f.json != "" {
+		if err := atomicfile.WriteJSON(f.json, 0o644, result); err != nil {
+			return err
+		}
+	}
+	unreadable := ""
 	if result.Skipped > 0 {
-		fmt.Fprintf(stdout, ", %d unreadable", result.Skipped)
+		unreadable = fmt.Sprintf(", %d unreadable", result.Skipped)
 	}
-	fmt.Fprintf(stdout, ", %.0f s\n", result.Seconds)
-	if f.json == "" {
-		return nil
-	}
-	return atomicfile.WriteJSON(f.json, 0o644, result)
+	_, err = fmt.Fprintf(stdout, "best: recall@1 %.4f, mAP %.4f at step %d; %d photos%s, %.0f s\n",
+		result.Best.RecallAt1, result.Best.MAP, result.Best.Step, result.Photos, unreadable, result.Seconds)
+	return err
 }
 
 // weightsFile is the file of weights given as a path, or by the name under which they are known.

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
@@ -64,6 +66,13 @@ func (f *predictFlags) predict(ctx context.Context, args []string, stdout, stder
 	list, err := findPhotos(args)
 	if err != nil {
 		return err
+	}
+	if format != ".npy" {
+		for _, p := range list {
+			if !utf8.ValidString(p.Path) {
+				return fmt.Errorf("the path %q is not UTF-8, which JSON cannot hold; take an --out that ends in .npy", p.Path)
+			}
+		}
 	}
 	model, err := f.readModel()
 	if err != nil {
@@ -128,6 +137,11 @@ func findPhotos(args []string) ([]photos.Photo, error) {
 	return all, nil
 }
 
+func isThere(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
 // prediction is under way.
 type prediction struct {
 	list          []photos.Photo
@@ -182,6 +196,9 @@ func writeArray(out string, list []photos.Photo, run func(keep func(path string,
 		}
 	}
 	names := strings.TrimSuffix(out, ".npy") + ".txt"
+	if isThere(names) && !isThere(out) {
+		return fmt.Errorf("%s is there already, and not from predict, or %s would be as well: move it away, or take another --out", names, out)
+	}
 	for _, path := range []string{out, names} {
 		if err := atomicfile.Check(path); err != nil {
 			return err
@@ -201,5 +218,9 @@ func writeArray(out string, list []photos.Photo, run func(keep func(path string,
 	if err := atomicfile.WriteBytes(names, 0o644, []byte(paths.String())); err != nil {
 		return err
 	}
-	return atomicfile.Write(out, 0o644, func(w io.Writer) error { return npy.WriteMatrix(w, dim, data) })
+	err = atomicfile.Write(out, 0o644, func(w io.Writer) error { return npy.WriteMatrix(w, dim, data) })
+	if err != nil && !isThere(out) {
+		err = errors.Join(err, os.Remove(names))
+	}
+	return err
 }

@@ -188,6 +188,35 @@ func TestPredictLeavesOutWhatItCannotRead(t *testing.T) {
 	}
 }
 
+// TestPredictLosesNothing: a list of paths goes beside an array, where the user may have something of that name, and JSON
+// cannot hold every path.
+func TestPredictLosesNothing(t *testing.T) {
+	run, photos, dir := smallRun(t), colours(t, 1), t.TempDir()
+	mine, out := filepath.Join(dir, "e.txt"), filepath.Join(dir, "e.npy")
+	write(t, mine, []byte("mine"))
+	if _, _, err := runCommand(t, "predict", "--run", run, "--out", out, photos); err == nil || !strings.Contains(err.Error(), mine+" is there already") {
+		t.Errorf("error %v", err)
+	}
+	if text, err := os.ReadFile(mine); err != nil || string(text) != "mine" {
+		t.Errorf("the user's file holds %q, %v", text, err)
+	}
+	odd := filepath.Join(photos, "class0", "\xff.png")
+	if err := os.Rename(filepath.Join(photos, "class0", "0.png"), odd); err != nil {
+		t.Skipf("this file system has no such names: %v", err)
+	}
+	if _, _, err := runCommand(t, "predict", "--run", run, photos); err == nil || !strings.Contains(err.Error(), "is not UTF-8") {
+		t.Errorf("error %v", err)
+	}
+	for range 2 { // its own files it replaces
+		if _, _, err := runCommand(t, "predict", "--run", run, "--out", filepath.Join(dir, "f.npy"), photos); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "f.txt")); err != nil || !strings.HasPrefix(string(text), odd+"\n") {
+		t.Errorf("f.txt holds %q, %v", text, err)
+	}
+}
+
 func TestPredictRefusals(t *testing.T) {
 	photo := filepath.Join(colours(t, 1), "class0", "0.png")
 	for _, tt := range []struct {

@@ -46,10 +46,11 @@ func drawProducts(ctx context.Context, o synth.Options, stdout, stderr io.Writer
 	if err := synth.Generate(ctx, o, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%s: %d products × %d photos in %s/, %d in %s/, %d strangers in %s/\n", o.Dir,
+	text := fmt.Sprintf("%s: %d products × %d photos in %s/, %d in %s/, %d strangers in %s/\n", o.Dir,
 		o.Products, o.TrainViews, synth.TrainFolder, o.TestViews, synth.TestFolder, o.Strangers, synth.StrangerFolder)
 	if o.ClipSegments > 0 {
-		fmt.Fprintf(stdout, "%s: a clip of %d segments, listed in %s\n", filepath.Join(o.Dir, synth.ClipFile), o.ClipSegments, synth.ClipIndexFile)
+		text += fmt.Sprintf("%s: a clip of %d segments, listed in %s\n", filepath.Join(o.Dir, synth.ClipFile), o.ClipSegments, synth.ClipIndexFile)
 	}
-	return nil
+	_, err := io.WriteString(stdout, text)
+	return err
 }

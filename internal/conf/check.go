@@ -2,6 +2,7 @@ package conf
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -103,7 +104,7 @@ func checkLeaf(value any, t reflect.Type) error {
 	case isUint(t):
 		ok = (v.CanInt() && v.Int() >= 0 && !reflect.Zero(t).OverflowUint(uint64(v.Int()))) || (v.CanUint() && !reflect.Zero(t).OverflowUint(v.Uint()))
 	case isFloat(t):
-		ok = v.CanInt() || v.CanUint() || v.CanFloat()
+		ok = v.CanInt() || v.CanUint() || v.CanFloat() && isNumber(v.Float())
 	default:
 		return fmt.Errorf("cannot be configured: %s", t)
 	}
@@ -116,6 +117,9 @@ func checkLeaf(value any, t reflect.Type) error {
 func isInt(t reflect.Type) bool   { return t.Kind() >= reflect.Int && t.Kind() <= reflect.Int64 }
 func isUint(t reflect.Type) bool  { return t.Kind() >= reflect.Uint && t.Kind() <= reflect.Uint64 }
 func isFloat(t reflect.Type) bool { return t.Kind() == reflect.Float32 || t.Kind() == reflect.Float64 }
+
+// isNumber reports whether f is one that a configuration can mean: neither NaN nor infinite.
+func isNumber(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
 
 func typeName(t reflect.Type) string {
 	switch {

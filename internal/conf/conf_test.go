@@ -129,6 +129,8 @@ func TestLoadFaults(t *testing.T) {
 		{"fraction for a whole number", "mqtt: {port: 1.5}", nil, nil, []string{"mqtt.port: want a whole number, got 1.5"}},
 		{"too large for its type", "mqtt: {qos: 256}", nil, nil, []string{"mqtt.qos: want a whole number of 0 or more, got 256"}},
 		{"negative", "mqtt: {qos: -1}", nil, nil, []string{"mqtt.qos: want a whole number of 0 or more, got -1"}},
+		{"no number", "cameras: {door: {fps: .nan}}", nil, nil, []string{"cameras.door.fps: want a number, got NaN"}},
+		{"infinite", "", []string{"cameras.door.fps=Inf"}, nil, []string{`setting cameras.door.fps: want a number, got "Inf"`}},
 		{"quoted number", "mqtt: {port: '1883'}", nil, nil, []string{"mqtt.port: want a whole number, got text"}},
 		{"number for text", "name: 12", nil, nil, []string{"name: want text, got 12"}},
 		{"duration without a unit", "mqtt: {timeout: 5}", nil, nil, []string{"mqtt.timeout: want a duration with its unit"}},

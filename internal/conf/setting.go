@@ -59,7 +59,11 @@ func parseValue(text string, t reflect.Type) (any, error) {
 	case isUint(t):
 		parsed, err = strconv.ParseUint(text, 10, t.Bits())
 	case isFloat(t):
-		parsed, err = strconv.ParseFloat(text, t.Bits())
+		var f float64
+		if f, err = strconv.ParseFloat(text, t.Bits()); err == nil && !isNumber(f) {
+			err = strconv.ErrRange
+		}
+		parsed = f
 	case t.Kind() == reflect.Slice:
 		list := reflect.MakeSlice(reflect.SliceOf(reflect.TypeFor[any]()), 0, 0)
 		for _, part := range strings.Split(text, ",") {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"xbmedge/internal/vision"
 )
@@ -69,8 +70,8 @@ func list(found []Photo, folder, class string, ancestors []os.FileInfo) ([]Photo
 		}
 		name := filepath.Join(folder, entry.Name())
 		info, err := os.Stat(name) // of what a link points to
-		if errors.Is(err, os.ErrNotExist) && entry.Type()&os.ModeSymlink != 0 {
-			continue // a dangling link is no photo
+		if entry.Type()&os.ModeSymlink != 0 && (errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ELOOP)) {
+			continue // a link that leads nowhere, or to itself, is no photo
 		}
 		if err != nil {
 			return nil, err

@@ -52,6 +52,9 @@ func TestList(t *testing.T) {
 	if err := os.Symlink(filepath.Join(root, "cup"), filepath.Join(root, "mug")); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Symlink("itself.jpg", filepath.Join(root, "cup", "itself.jpg")); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Symlink("nowhere.jpg", filepath.Join(root, "cup", "dangling.jpg")); err != nil {
 		t.Fatal(err)
 	}

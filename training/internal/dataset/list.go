@@ -72,6 +72,9 @@ func (l *list) read(path string, parse func(line string) (photo, label string, e
 		if line == "" {
 			continue
 		}
+		if strings.Contains(line, "\x00") {
+			return fmt.Errorf("%w: %s is no text file; name a list, or the folder that holds the photos", ErrList, path)
+		}
 		photo, text, err := parse(line)
 		if err != nil {
 			faults.add("%s:%d: %v", path, number, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Kind is a way in which photos and their classes are laid out.
@@ -35,7 +36,7 @@ func KindOf(path string) (Kind, error) {
 }
 
 // OpenTrain opens the photos at path that are to be learned from: all of a list, the training half of Stanford Online
-// Products, and of folders those in train/ where there is one.
+// Products, and of folders those in train/ where there is one. A test/ of classes without a train/ is an error.
 func OpenTrain(path string) (*Dataset, error) {
 	kind, err := KindOf(path)
 	if err != nil {
@@ -47,10 +48,21 @@ func OpenTrain(path string) (*Dataset, error) {
 	case SOP:
 		return openSOP(path, sopTrain)
 	}
-	if sub := filepath.Join(path, "train"); isFolder(sub) {
-		path = sub
+	sub := filepath.Join(path, "train")
+	if isFolder(sub) {
+		return OpenFolders(sub)
+	}
+	if test := filepath.Join(path, "test"); holdsFolders(test) {
+		return nil, fmt.Errorf("open data set: %s is there, but no %s: photos to test with are not trained on; put those to train on there, "+
+			"or name the folder of their classes", test, sub)
 	}
 	return OpenFolders(path)
+}
+
+// holdsFolders tells a folder of classes from a class, which may be called test.
+func holdsFolders(path string) bool {
+	entries, err := os.ReadDir(path)
+	return err == nil && slices.ContainsFunc(entries, os.DirEntry.IsDir)
 }
 
 // OpenTest opens the photos at path that are measured on: all of a list, which is another one than that trained on; the

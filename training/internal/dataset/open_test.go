@@ -115,6 +115,17 @@ func TestOpenTrainAndTest(t *testing.T) {
 }
 
 // Labels are sorted as numbers: "9" comes before "10".
+// TestTestPhotosAreNotTrainedOn: a data set whose train/ has gone, or has another name, must not fall back on the rest.
+func TestTestPhotosAreNotTrainedOn(t *testing.T) {
+	_, err := OpenTrain(folder(t, map[string]int{"test/a/1.png": 4, "test/b/1.png": 4, "training/a/1.png": 4}))
+	if err == nil || !strings.Contains(err.Error(), "photos to test with are not trained on") {
+		t.Errorf("error %v", err)
+	}
+	if d, err := OpenTrain(folder(t, map[string]int{"test/1.png": 4, "rest/1.png": 4})); err != nil || len(d.Classes) != 2 {
+		t.Errorf("a class called test: %v", err)
+	}
+}
+
 func TestListLabelsAreSortedAsNumbers(t *testing.T) {
 	root := folder(t, map[string]int{"1.png": 4, "2.png": 4, "3.png": 4})
 	d, err := OpenList(write(t, root, "list.txt", "1.png 10\n2.png 9\n3.png 100\n"))
@@ -143,6 +154,7 @@ func TestListRefusals(t *testing.T) {
 		"label negative": {"1.png 1\n\n2.png -4\n", []string{"list.txt:3:", `"-4" is no whole number`}, ""},
 		"label fraction": {"1.png 1.5\n2.png 4\n", []string{"list.txt:1:", `"1.5"`}, ""},
 		"no label":       {"1.png\n2.png 4\n", []string{"list.txt:1:", `"1.png" is one word`}, ""},
+		"a photo":        {"\xff\xd8\xff\xe0\x00\x10JFIF\n1.png 4\n", []string{"list.txt is no text file"}, "one word"},
 		"named twice":    {"1.png 1\n2.png 2\n./sub/../1.png 2\n", []string{"list.txt:3:", "1.png is in line 1 already"}, ""},
 		"empty":          {"# nothing\n\n", []string{"names no photos"}, ""},
 		"one class":      {"1.png 7\n2.png 7\n", []string{"one class only, 7"}, ""},

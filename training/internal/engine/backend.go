@@ -24,31 +24,32 @@ type Engine struct {
 // pattern is the name of an engine: the platform, and the number of devices if they are several.
 var pattern = regexp.MustCompile(`^(go|xla:cpu|xla:cuda)(?:[×x]([0-9]{1,3}))?$`)
 
-// Check reports a name that no engine has.
-func Check(name string) error {
+// Parse returns the platform and the number of devices that an engine's name stands for, or says what is wrong with it.
+func Parse(name string) (platform string, devices int, err error) {
 	m := pattern.FindStringSubmatch(name)
-	if m == nil {
-		return fmt.Errorf("%q is not known: take go, xla:cpu or xla:cuda, or several devices as in xla:cuda×4", name)
+	switch {
+	case m == nil:
+		return "", 0, fmt.Errorf("%q is not known: take go, xla:cpu or xla:cuda, or several devices as in xla:cuda×4", name)
+	case m[2] == "":
+		return m[1], 1, nil
+	case m[1] == "go":
+		return "", 0, fmt.Errorf("%q: go has one device, which uses all processors", name)
 	}
-	if m[1] == "go" && m[2] != "" {
-		return fmt.Errorf("%q: go has one device, which uses all processors", name)
+	if devices, err = strconv.Atoi(m[2]); err != nil || devices == 0 {
+		return "", 0, fmt.Errorf("%q has no device: take one or more", name)
 	}
-	if m[2] == "0" {
-		return fmt.Errorf("%q has no device", name)
-	}
-	return nil
+	return m[1], devices, nil
 }
 
 // Open opens an engine: "go", the pure-Go one that is always there, "xla:cpu" or "xla:cuda" in programs built with
 // -tags xla, and "xla:cuda×4" for four devices that share each batch.
 func Open(name string) (*Engine, error) {
-	if err := Check(name); err != nil {
+	platform, devices, err := Parse(name)
+	if err != nil {
 		return nil, fmt.Errorf("backend %w", err)
 	}
-	m := pattern.FindStringSubmatch(name)
-	e := &Engine{Name: name, Devices: 1}
-	var err error
-	switch m[1] {
+	e := &Engine{Name: name, Devices: devices}
+	switch platform {
 	case "go":
 		// One operation after another. By default they share a few workers, a matrix product waits
 		// in one of them for others, and as many products at once as there are workers wait for ever (compute v0.1.3).
@@ -59,12 +60,7 @@ func Open(name string) (*Engine, error) {
 	case "xla:cuda":
 		e.Lowering = Native
 	}
-	if m[2] != "" {
-		if e.Devices, err = strconv.Atoi(m[2]); err != nil {
-			return nil, fmt.Errorf("backend %q: %w", name, err)
-		}
-	}
-	if e.Backend, err = openXLA(m[1], e.Devices); err != nil {
+	if e.Backend, err = openXLA(platform, e.Devices); err != nil {
 		return nil, fmt.Errorf("backend %q: %w", name, err)
 	}
 	if n := int(e.Backend.NumDevices()); n < e.Devices {
@@ -79,6 +75,11 @@ func (e *Engine) FreeMemory() (bytes int64, known bool) {
 	if strings.HasPrefix(e.Name, "xla:cuda") {
 		return 0, false
 	}
+	return HostMemory()
+}
+
+// HostMemory returns the bytes of this machine's memory that a program could still take, where that is known.
+func HostMemory() (bytes int64, known bool) {
 	file, err := os.Open("/proc/meminfo")
 	if err != nil {
 		return 0, false

@@ -22,7 +22,7 @@ func openXLA(platform string, devices int) (compute.Backend, error) {
 	if name == "cpu" {
 		options["cpu_device_count"] = int64(devices) // a CPU counts as many devices as it is told to
 	}
-	b, err := xla.NewWithOptions(name, options)
+	b, err := load(name, options)
 	if err != nil {
 		if !pluginThere(name) {
 			return nil, fmt.Errorf("its PJRT plugin pjrt_c_api_%s_plugin.so is in no folder of PJRT_PLUGIN_LIBRARY_PATH: run %s, or take backend go",
@@ -34,6 +34,17 @@ func openXLA(platform string, devices int) (compute.Backend, error) {
 		return nil, fmt.Errorf("its PJRT plugin is there but does not start: %w; or take backend go", err)
 	}
 	return b, nil
+}
+
+// load opens the backend. go-xla (v0.4.0) logs a warning of a plugin that cannot be loaded, be it for want of the
+// libraries that it needs itself, and then takes hold of nothing; that ends here.
+func load(name string, options pjrt.NamedValuesMap) (b compute.Backend, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			b, err = nil, fmt.Errorf("a PJRT plugin in PJRT_PLUGIN_LIBRARY_PATH cannot be loaded, see above: fetch it anew with %s (%v)", setup(name), fault)
+		}
+	}()
+	return xla.NewWithOptions(name, options)
 }
 
 func pluginThere(name string) bool {

@@ -40,7 +40,8 @@ func (f *fitting) settle(ctx context.Context, photos dataset.Source) error {
 		}
 		selected, err := nn.Select(wide, w, m.whole)
 		if err != nil {
-			return fmt.Errorf("network.weights is teacher: %w", err)
+			return fmt.Errorf("network.weights is teacher, but its channels cannot be taken: %w; "+
+				"take a teacher of the same kind that is at least as wide, or other network.weights", err)
 		}
 		maps.Copy(m.weights, selected)
 		return nil

@@ -39,15 +39,15 @@ const (
 
 // NetworkConfig chooses the backbone and what of it is trained.
 type NetworkConfig struct {
-	Name      string  `yaml:"name" json:"name"`             // smallcnn or mobilenetv2
-	Width     float64 `yaml:"width" json:"width"`           // mobilenetv2: channel multiplier
+	Name      string  `yaml:"name" json:"name"`             // one of nn.Backbones
+	Width     float64 `yaml:"width" json:"width"`           // channel multiplier of what has one
 	Channels  []int   `yaml:"channels" json:"channels"`     // smallcnn: one 3×3 convolution each
 	Size      int     `yaml:"size" json:"size"`             // input height and width, pixels
 	Embedding int     `yaml:"embedding" json:"embedding"`   // values in an embedding; 0: the backbone's pooled features are it
 	Pooling   string  `yaml:"pooling" json:"pooling"`       // avg, max, gem or gem_fixed
 	Head      string  `yaml:"head" json:"head"`             // dense (after the pooling) or conv (1×1, before it) makes the embedding
 	Neck      int     `yaml:"neck" json:"neck"`             // values of a dense layer with ReLU before the embedding; 0: none
-	Weights   string  `yaml:"weights" json:"weights"`       // safetensors file of the backbone; empty: from scratch
+	Weights   string  `yaml:"weights" json:"weights"`       // file of the backbone's, none, teacher, or empty: those that come with the program, if they fit
 	BatchNorm string  `yaml:"batch_norm" json:"batch_norm"` // of the backbone: trained, frozen (its statistics stay) or folded (none)
 	// Freeze names the last layer of the frozen trunk, for example pool (only the head learns) or features.15.add.
 	// Empty: everything is trained.
@@ -60,6 +60,20 @@ type NetworkConfig struct {
 type SamplerConfig struct {
 	Classes int `yaml:"classes" json:"classes"`
 	Photos  int `yaml:"photos" json:"photos"`
+}
+
+// largestBatch is more than any machine trains on at once.
+const largestBatch = 1 << 16
+
+func (c *SamplerConfig) batch() int { return c.Classes * c.Photos }
+
+// shared refuses a batch that an engine's devices cannot take equal parts of.
+func (c *SamplerConfig) shared(devices int) error {
+	if devices < 2 || c.batch()%devices == 0 {
+		return nil
+	}
+	return fmt.Errorf("sampler.classes %d × sampler.photos %d makes a batch of %d, which %d devices cannot share evenly: "+
+		"take a multiple of %d, or fewer devices in backend", c.Classes, c.Photos, c.batch(), devices, devices)
 }
 
 // MemoryConfig is the cross-batch memory's.
@@ -122,11 +136,13 @@ func (c *Config) Validate() error {
 			faults = append(faults, fmt.Errorf(format, args...))
 		}
 	}
-	if err := engine.Check(c.Backend); err != nil {
+	platform, devices, err := engine.Parse(c.Backend)
+	if err != nil {
 		faults = append(faults, fmt.Errorf("backend %w", err))
 	}
 	check(c.Precision == precisionFull || c.Precision == precisionMixed, "precision is %q: take float32 or mixed", c.Precision)
 	check(c.Precision == precisionFull || c.Backend != "go", "precision is mixed, which backend go has not: take an xla one")
+	check(c.Workers >= 0 && c.Workers <= 1024, "workers is %d: take 0, for one a processor, to 1024", c.Workers)
 	n := &c.Network
 	check(slices.Contains(nn.Backbones(), n.Name), "network.name is %q: take %s", n.Name, strings.Join(nn.Backbones(), ", "))
 	check(slices.Contains([]nn.Pooling{nn.AvgPooling, nn.MaxPooling, nn.GeMPooling, nn.GeMFixed}, nn.Pooling(n.Pooling)),
@@ -136,7 +152,7 @@ func (c *Config) Validate() error {
 	check(n.Neck == 0 || n.Head == headDense, "network.neck needs network.head dense")
 	check(n.Name != "smallcnn" || len(n.Channels) > 0, "network.channels is empty: give one number for each convolution")
 	for _, ch := range n.Channels {
-		check(ch > 0, "network.channels holds %d: each must be above 0", ch)
+		check(ch > 0 && ch <= 4096, "network.channels holds %d: take 1 to 4096 for each", ch)
 	}
 	check(n.Width > 0 && n.Width <= 4, "network.width is %g: take 0.35 to 1.4", n.Width)
 	check(n.Size >= 16 && n.Size <= 1024, "network.size is %d: take 16 to 1024 pixels", n.Size)
@@ -144,14 +160,22 @@ func (c *Config) Validate() error {
 	check(n.Freeze == "" || !n.fromNothing(), "network.freeze is %q but the network starts from nothing: a trunk is frozen only with network.weights", n.Freeze)
 	check(n.BatchNorm == bnTrained || n.BatchNorm == bnFrozen || n.BatchNorm == bnFolded,
 		"network.batch_norm is %q: take trained, frozen or folded", n.BatchNorm)
-	check(n.Views >= 0, "network.views is %d: must not be negative", n.Views)
+	check(n.Views >= 0 && n.Views < 1<<16, "network.views is %d: take 0 to some hundreds", n.Views)
 	check(c.Sampler.Classes >= 2, "sampler.classes is %d: pairs of two classes need at least 2", c.Sampler.Classes)
 	check(c.Sampler.Photos >= 2, "sampler.photos is %d: pairs of one class need at least 2", c.Sampler.Photos)
 	faults = append(faults, c.Loss.validate()...)
+	check(!c.Loss.semiHard() || platform != "xla:cpu" && platform != "xla:cuda",
+		"loss.triplet.mining is semihard, which XLA cannot compute: take hard, or backend go")
 	check(c.Loss.Name != lossProxyAnchor || c.XBM.Size == 0, "loss.name is proxy_anchor, which has no use for a memory: set xbm.size to 0")
-	batch := c.Sampler.Classes * c.Sampler.Photos
+	batch := c.Sampler.batch()
+	check(c.Sampler.Classes <= largestBatch && c.Sampler.Photos <= largestBatch && batch <= largestBatch,
+		"sampler.classes %d × sampler.photos %d: a batch has at most %d", c.Sampler.Classes, c.Sampler.Photos, largestBatch)
+	if err := c.Sampler.shared(devices); err != nil {
+		faults = append(faults, err)
+	}
 	check(c.XBM.Size == 0 || c.XBM.Size >= batch, "xbm.size is %d: take 0 (no memory) or at least a batch, %d", c.XBM.Size, batch)
 	check(c.XBM.Size < 1<<24, "xbm.size is %d: too large", c.XBM.Size)
+	check(c.XBM.Weight >= 0, "xbm.weight is %g: must not be negative", c.XBM.Weight)
 	check(c.XBM.StartIter >= 0, "xbm.start_iter is %d: must not be negative", c.XBM.StartIter)
 	faults = append(faults, c.Optimizer.validate()...)
 	faults = append(faults, c.Teacher.validate()...)

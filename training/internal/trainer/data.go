@@ -188,7 +188,7 @@ func (f *fitting) divide(set *dataset.Dataset) error {
 		f.log.Warn("fewer classes than sampler.classes: batches are smaller", "classes", d.classes)
 		f.cfg.Sampler.Classes = d.classes
 	}
-	return nil
+	return f.cfg.Sampler.shared(f.devices)
 }
 
 // division is a data set of which a part is held back.

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"xbmedge/internal/atomicfile"
@@ -98,6 +100,8 @@ func (r *runLog) Write(p []byte) (int, error) {
 	return r.file.Write(p)
 }
 
+// open begins to write the log, and keeps other programs from the run until close: two that trained in one folder would
+// mix up its checkpoints and metrics.
 func (r *runLog) open(f folder) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -105,8 +109,13 @@ func (r *runLog) open(f folder) error {
 	if err != nil {
 		return fmt.Errorf("open the run's log: %w", err)
 	}
+	// The kernel lets go of the lock when the program ends, however it does. File systems that cannot lock do without.
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return errors.Join(fmt.Errorf("%s: another xbm-train is at work on this run: wait until it ends, or take another --out", f), file.Close())
+	}
 	if _, err := io.Copy(file, &r.before); err != nil {
-		return fmt.Errorf("write the run's log: %w", err)
+		return errors.Join(fmt.Errorf("write the run's log: %w", err), file.Close())
 	}
 	r.file = file
 	return nil

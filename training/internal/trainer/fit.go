@@ -9,9 +9,9 @@ import (
 	"runtime"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"xbmedge/internal/atomicfile"
-	"xbmedge/internal/retrieval"
 	"xbmedge/training/internal/dataset"
 	"xbmedge/training/internal/engine"
 )
@@ -45,6 +45,9 @@ func Start(ctx context.Context, d Description, run string, progress Progress, lo
 	if err := d.Config.Validate(); err != nil {
 		return nil, err
 	}
+	if !utf8.ValidString(d.Data) {
+		return nil, fmt.Errorf("the name of %q is not UTF-8, and a run that is resumed would not find it again: give it another name", d.Data)
+	}
 	if err := folder(run).free(); err != nil {
 		return nil, err
 	}
@@ -54,10 +57,10 @@ func Start(ctx context.Context, d Description, run string, progress Progress, lo
 	if err != nil {
 		return nil, err
 	}
-	if err := f.folder.create(&d); err != nil {
+	if err := f.folder.create(&d, kept); err != nil {
 		return nil, err
 	}
-	return f.begin(ctx, &d, kept)
+	return f.begin(ctx, &d)
 }
 
 // Resume goes on with the run in that folder from its latest checkpoint, with the configuration it was started with.
@@ -69,6 +72,11 @@ func Resume(ctx context.Context, run, version string, change func(*Config) error
 		return nil, err
 	}
 	d.Version = version
+	kept, log := newRunLog(log)
+	defer func() { err = errors.Join(err, kept.close()) }()
+	if err := kept.open(folder(run)); err != nil {
+		return nil, err
+	}
 	c, err := folder(run).load(latestFile)
 	if err != nil {
 		return nil, err
@@ -80,10 +88,8 @@ func Resume(ctx context.Context, run, version string, change func(*Config) error
 		return nil, fmt.Errorf("resume %s: %s: %w", run, configFile, err)
 	}
 	if c.Step > d.Config.Schedule.Steps {
-		return nil, fmt.Errorf("resume %s: its checkpoint is at step %d, after schedule.steps %d in its %s", run, c.Step, d.Config.Schedule.Steps, configFile)
+		return nil, fmt.Errorf("resume %s: its checkpoint is at step %d, after schedule.steps %d: take at least as many steps", run, c.Step, d.Config.Schedule.Steps)
 	}
-	kept, log := newRunLog(log)
-	defer func() { err = errors.Join(err, kept.close()) }()
 	f, err := prepare(ctx, d, folder(run), progress, log)
 	if err != nil {
 		return nil, err
@@ -97,7 +103,7 @@ func Resume(ctx context.Context, run, version string, change func(*Config) error
 		}
 	}
 	log.Info("going on", "step", f.at.Step)
-	return f.begin(ctx, d, kept)
+	return f.begin(ctx, d)
 }
 
 // change alters the configuration of a run that has begun, as far as that leaves its state of use.
@@ -106,13 +112,15 @@ func (d *Description) change(change func(*Config) error) error {
 		return nil
 	}
 	before := d.Config
-	if err := change(&d.Config); err != nil {
+	if err := errors.Join(change(&d.Config), d.Config.ResolvePaths()); err != nil {
 		return err
 	}
 	free := d.Config // what may be changed is set back, for the comparison
 	free.Optimizer, free.Schedule, free.Workers, free.Backend, free.Loss = before.Optimizer, before.Schedule, before.Workers, before.Backend, before.Loss
+	free.Data.Cache, free.Data.CacheLimit, free.Data.Memory = before.Data.Cache, before.Data.CacheLimit, before.Data.Memory
 	if !reflect.DeepEqual(free, before) {
-		return errors.New("only optimizer, schedule, loss, backend and workers may be changed in a run that has begun; start anew for the rest")
+		return errors.New("only optimizer, schedule, loss, backend, workers, and where data is kept (data.cache, data.cache_limit_mb, " +
+			"data.memory_mb) may be changed in a run that has begun; start anew for the rest")
 	}
 	return nil
 }
@@ -134,11 +142,8 @@ func (f *fitting) goBackTo(c *checkpoint, data string) error {
 }
 
 // begin writes down what is used and trains.
-func (f *fitting) begin(ctx context.Context, d *Description, kept *runLog) (*Result, error) {
+func (f *fitting) begin(ctx context.Context, d *Description) (*Result, error) {
 	if err := f.folder.writeEnvironment(f.environment(d.Version)); err != nil {
-		return nil, err
-	}
-	if err := kept.open(f.folder); err != nil {
 		return nil, err
 	}
 	result, err := f.train(ctx)
@@ -170,6 +175,7 @@ type fitting struct {
 	labels   []int
 	learned  []int            // indices of photos that are learned from; their labels are 0…n−1
 	held     []int            // indices of photos held back
+	devices  int              // that share a batch
 	drawn    dataset.Position // of the sampler after the latest step; the sampler itself is a batch ahead
 	skipped  int
 	at       position
@@ -177,6 +183,9 @@ type fitting struct {
 	started  time.Time
 	meter    meter
 }
+
+// quickMining is the largest memory on which semi-hard mining takes little of a step.
+const quickMining = 8192
 
 // prepare does everything before the first step: first what shows mistakes soon, last what takes long.
 func prepare(ctx context.Context, d *Description, run folder, progress Progress, log *slog.Logger) (f *fitting, err error) {
@@ -190,8 +199,21 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 	if err != nil {
 		return nil, err
 	}
+	f.devices = backend.Devices
+	if f.cfg.Loss.semiHard() && f.cfg.XBM.Size > quickMining {
+		log.Warn("semi-hard mining takes long on so large a memory: hard mining does not", "xbm.size", f.cfg.XBM.Size)
+	}
 	if f.parts, err = newParts(f.cfg); err != nil {
 		return nil, err
+	}
+	var taught *teacher
+	if f.cfg.Teacher.on() {
+		if taught, err = newTeacher(&f.cfg.Teacher); err != nil {
+			return nil, err
+		}
+		if err := taught.suits(f.cfg, f.parts.whole); err != nil {
+			return nil, err
+		}
 	}
 	photos, err := f.loadPhotos(ctx, d.Data)
 	if err != nil {
@@ -207,12 +229,6 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 	p := &f.cfg.Sampler
 	if f.sampler, err = dataset.NewPKSampler(trainLabels, p.Classes, p.Photos, f.cfg.Seed^seedSampler); err != nil {
 		return nil, err
-	}
-	var taught *teacher
-	if f.cfg.Teacher.on() {
-		if taught, err = newTeacher(&f.cfg.Teacher); err != nil {
-			return nil, err
-		}
 	}
 	if err := f.prepareInputs(ctx, photos, taught); err != nil {
 		return nil, err
@@ -243,57 +259,6 @@ func (f *fitting) prepareInputs(ctx context.Context, photos dataset.Source, taug
 
 func (f *fitting) prepared(what string) func(share float64) {
 	return func(share float64) { f.progress.Prepare(what, share) }
-}
-
-// evaluate measures retrieval: photos held back look for their class among those learned from, or, where whole classes
-// are held back, among one another. With none held back each photo looks among all others.
-func (f *fitting) evaluate(ctx context.Context) (*Metrics, error) {
-	w, err := f.learner.weights()
-	if err != nil {
-		return nil, err
-	}
-	file, err := floatModel(f.parts.tail, w)
-	if err != nil {
-		return nil, err
-	}
-	out, err := f.parts.whole.Output()
-	if err != nil {
-		return nil, err
-	}
-	dim := out.C
-	all := make([]float32, len(f.labels)*dim)
-	keep := func(i int, y []float32) {
-		retrieval.Normalize(y)
-		copy(all[i*dim:], y)
-	}
-	if err := runAll(ctx, file, len(f.labels), f.cfg.workers(), f.inputs.Plain, keep, func(int) {}); err != nil {
-		return nil, err
-	}
-	pick := func(indices []int) (retrieval.Embeddings, []int) {
-		e := retrieval.Embeddings{Dim: dim}
-		var labels []int
-		for _, i := range indices {
-			e.Data = append(e.Data, all[i*dim:(i+1)*dim]...)
-			labels = append(labels, f.labels[i])
-		}
-		return e, labels
-	}
-	asking, among := f.measured()
-	gallery, galleryLabels := pick(among)
-	m := &Metrics{Step: f.at.Step}
-	opt := retrieval.Options{Ks: []int{1, 5}}
-	var found *retrieval.Evaluation
-	if len(asking) == 0 {
-		found, err = retrieval.EvaluateLeaveOneOut(ctx, gallery, galleryLabels, opt)
-	} else {
-		queries, queryLabels := pick(asking)
-		found, err = retrieval.Evaluate(ctx, queries, queryLabels, gallery, galleryLabels, opt)
-	}
-	if err != nil {
-		return nil, err
-	}
-	m.RecallAt1, m.RecallAt5, m.MAP = found.Recall[0], found.Recall[1], found.MAP
-	return m, nil
 }
 
 // largestInput is the larger input size, in pixels, of the network and its teacher.

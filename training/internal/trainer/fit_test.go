@@ -19,6 +19,7 @@ import (
 	"xbmedge/internal/nn"
 	"xbmedge/internal/tflite"
 	"xbmedge/internal/vision"
+	"xbmedge/training/internal/dataset"
 )
 
 // needTFLite skips tests that evaluate, which happens in TensorFlow Lite.
@@ -292,11 +293,56 @@ func TestValidateNamesTheKeys(t *testing.T) {
 	if err := c.Validate(); err != nil {
 		t.Fatalf("the defaults are refused: %v", err)
 	}
-	c.Network.Name, c.Network.Weights, c.XBM.Size, c.Network.Freeze = "vgg", noWeights, 10, "pool"
-	err := c.Validate()
-	for _, key := range []string{"network.name", "xbm.size", "network.freeze"} {
-		if err == nil || !strings.Contains(err.Error(), key) {
-			t.Errorf("%v does not name %s", err, key)
+	for want, spoil := range map[string]func(c *Config){
+		"network.name":                             func(c *Config) { c.Network.Name = "vgg" },
+		"workers is -1":                            func(c *Config) { c.Workers = -1 },
+		"network.freeze":                           func(c *Config) { c.Network.Weights, c.Network.Freeze = noWeights, "pool" },
+		"network.channels holds 100000":            func(c *Config) { c.Network.Name, c.Network.Channels = "smallcnn", []int{100000} },
+		"network.views is 1000000000":              func(c *Config) { c.Network.Views = 1e9 },
+		"xbm.size":                                 func(c *Config) { c.XBM.Size = 10 },
+		"xbm.weight is -1":                         func(c *Config) { c.XBM.Weight = -1 },
+		"a batch has at most 65536":                func(c *Config) { c.Sampler, c.XBM.Size = SamplerConfig{1 << 16, 2}, 0 },
+		"sampler.photos 4611686018427387904":       func(c *Config) { c.Sampler, c.XBM.Size = SamplerConfig{4, 1 << 62}, 0 },
+		"a batch of 9, which 2 devices cannot":     func(c *Config) { c.Backend, c.Sampler = "xla:cpu×2", SamplerConfig{3, 3} },
+		"backend \"xla:cpu×00\" has no device":     func(c *Config) { c.Backend = "xla:cpu×00" },
+		"optimizer.rates are all 0":                func(c *Config) { c.Optimizer.Rates = RatesConfig{} },
+		"semihard, which XLA cannot compute: take": func(c *Config) { c.Backend, c.Loss.Name, c.Loss.Triplet.Mining = "xla:cpu", lossTriplet, "semihard" },
+	} {
+		c := DefaultConfig()
+		spoil(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %s", err, want)
 		}
+	}
+}
+
+// TestDevicesShareWhatIsLeft: a batch that is made smaller for want of classes must still come out even.
+func TestDevicesShareWhatIsLeft(t *testing.T) {
+	c := smallConfig()
+	c.Sampler = SamplerConfig{Classes: 4, Photos: 3}
+	f := &fitting{cfg: &c, devices: 2, log: slog.New(slog.DiscardHandler)}
+	set := &dataset.Dataset{Classes: []string{"a", "b", "c"}, Labels: []int{0, 0, 1, 1, 2, 2}}
+	if err := f.divide(set); err == nil || !strings.Contains(err.Error(), "take a multiple of 2") {
+		t.Errorf("error %v for a batch of 9 on 2 devices", err)
+	}
+}
+
+func TestSlowMiningIsWarnedOf(t *testing.T) {
+	c := smallConfig()
+	c.Loss.Name, c.Loss.Triplet.Mining = lossTriplet, "semihard"
+	for size, want := range map[int]bool{8192: false, 8193: true} {
+		c.XBM.Size = size
+		var said bytes.Buffer
+		_, err := Start(t.Context(), Description{Data: "/none", Config: c}, filepath.Join(t.TempDir(), "run"), &silent{}, slog.New(slog.NewTextHandler(&said, nil)))
+		if err == nil || strings.Contains(said.String(), "semi-hard") != want {
+			t.Errorf("a memory of %d: %v, said %q", size, err, said.String())
+		}
+	}
+}
+
+func TestNameThatJSONCannotHold(t *testing.T) {
+	_, err := Start(t.Context(), Description{Data: "/photos\xff", Config: smallConfig()}, filepath.Join(t.TempDir(), "run"), &silent{}, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), `"/photos\xff" is not UTF-8`) {
+		t.Errorf("error %v", err)
 	}
 }

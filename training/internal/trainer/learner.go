@@ -3,7 +3,6 @@ package trainer
 import (
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"path"
 
@@ -48,11 +47,7 @@ func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, classes int, ta
 	if err != nil {
 		return nil, err
 	}
-	if taught != nil && cfg.Teacher.Match == matchFeatures && taught.dim != dim.C {
-		return nil, fmt.Errorf("the teacher's embeddings have %d values, the network's %d: set network.embedding to %d, or teacher.match to similarity",
-			taught.dim, dim.C, taught.dim)
-	}
-	if err := cfg.checkMemory(e, dim.C); err != nil {
+	if err := cfg.checkMemory(e, net.Input.Size(), dim.C); err != nil {
 		return nil, err
 	}
 	store := model.NewStore()
@@ -72,6 +67,9 @@ func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, classes int, ta
 			if param, ok := l.param(p, v); ok {
 				l.params = append(l.params, param)
 			}
+		}
+		if len(l.params) == 0 {
+			panic(errors.New("nothing of the network learns: set optimizer.rates of what is not frozen above 0"))
 		}
 		if l.pairs == nil {
 			proxies := xbm.Proxies(classes, dim.C, rand.New(rand.NewPCG(cfg.Seed, seedProxies)))
@@ -214,23 +212,6 @@ func (l *learner) step(x []float32, labels []int32, taught []float32, rate float
 		return o, fmt.Errorf("%w: the gradient of %s is no number, at a loss of %g", errDiverged, l.broken(), o.loss)
 	}
 	return o, nil
-}
-
-// errDiverged is wrapped by the error of a step whose loss or gradient is no number.
-var errDiverged = errors.New("training has diverged")
-
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
-
-// broken names the first weight that is no number any more.
-func (l *learner) broken() string {
-	for _, p := range l.params {
-		for _, v := range tensors.MustCopyFlatData[float32](p.Variable.MustValue()) {
-			if !finite(float64(v)) {
-				return p.Variable.Name()
-			}
-		}
-	}
-	return "some weight"
 }
 
 // weights returns a copy of the network's weights, or of their moving averages where such are kept.

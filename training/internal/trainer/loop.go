@@ -7,8 +7,20 @@ import (
 	"time"
 )
 
-// train runs the steps that are left, and evaluates and saves on the way.
+// train runs the steps that are left. What stops it is told with how to go on.
 func (f *fitting) train(ctx context.Context) (*Result, error) {
+	switch err := f.steps(ctx); {
+	case err == nil:
+	case ctx.Err() != nil && !errors.Is(err, errDiverged):
+		return nil, f.interrupt()
+	default:
+		return nil, f.advise(err)
+	}
+	return &Result{Steps: f.at.Step, Best: *f.at.Best, Photos: len(f.labels), Skipped: f.skipped, Seconds: time.Since(f.started).Seconds()}, nil
+}
+
+// steps trains to the last step, and evaluates and saves on the way.
+func (f *fitting) steps(ctx context.Context) error {
 	s := &f.cfg.Schedule
 	batch := f.sampler.BatchSize()
 	labels := make([]int32, batch)
@@ -18,36 +30,30 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 	}
 	batches, err := f.batches(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer batches.Close()
 	f.meter.reset()
 	for {
 		if f.at.Evaluated != f.at.Step && (f.at.Step%s.Evaluate == 0 || f.at.Step == s.Steps) {
 			if err := f.measure(ctx); err != nil {
-				if ctx.Err() != nil {
-					return nil, f.interrupt()
-				}
-				return nil, err
+				return err
 			}
 		}
 		if f.unsaved && (f.at.Step%s.Checkpoint == 0 || f.at.Step == s.Steps) {
 			if err := f.save(latestFile); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		if f.at.Step == s.Steps {
-			break
+			return nil
 		}
-		if ctx.Err() != nil {
-			return nil, f.interrupt()
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		b, err := batches.Next()
 		if err != nil {
-			if ctx.Err() != nil {
-				return nil, f.interrupt()
-			}
-			return nil, err
+			return err
 		}
 		for place, i := range b.Indices {
 			labels[place] = int32(f.labels[i])
@@ -58,7 +64,7 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 		rate := f.cfg.Optimizer.rate(f.at.Step, s.Steps, &f.at.Plateau)
 		o, err := f.learner.step(b.Inputs, labels, taught, rate)
 		if err != nil {
-			return nil, f.diverged(err, rate)
+			return fmt.Errorf("step %d, at a learning rate of %.3g: %w", f.at.Step+1, rate, err)
 		}
 		f.at.Step++
 		f.drawn = b.After
@@ -71,11 +77,10 @@ func (f *fitting) train(ctx context.Context) (*Result, error) {
 		})
 		if every := s.KeepEpochs * f.stepsPerEpoch(); every > 0 && f.at.Step%every == 0 {
 			if err := f.save(fmt.Sprintf(keptFile, f.at.Step)); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return &Result{Steps: f.at.Step, Best: *f.at.Best, Photos: len(f.labels), Skipped: f.skipped, Seconds: time.Since(f.started).Seconds()}, nil
 }
 
 // interrupt saves what there is, for Resume.
@@ -86,70 +91,18 @@ func (f *fitting) interrupt() error {
 	return fmt.Errorf("%w at step %d of %d; go on with: xbm-train fit --resume %s", errInterrupted, f.at.Step, f.cfg.Schedule.Steps, f.folder)
 }
 
-// diverged says what can be done about a step that failed. The latest checkpoint, from before, stays as it is.
-func (f *fitting) diverged(err error, rate float64) error {
-	if !errors.Is(err, errDiverged) {
-		return err
-	}
-	kept := "no checkpoint was written yet"
-	if c, loadErr := f.folder.load(latestFile); loadErr == nil {
-		kept = fmt.Sprintf("the checkpoint of step %d is kept: go on from it with xbm-train fit --resume %s --set optimizer.learning_rate=%g",
-			c.Step, f.folder, f.cfg.Optimizer.LearningRate/10)
-	}
-	return fmt.Errorf("step %d, at a learning rate of %.3g: %w; %s, or set optimizer.clip_norm", f.at.Step+1, rate, err, kept)
-}
-
 // stepsPerEpoch is how many steps show about every photo once.
 func (f *fitting) stepsPerEpoch() int {
 	return max(1, (len(f.learned)+f.sampler.BatchSize()-1)/f.sampler.BatchSize())
-}
-
-// measure evaluates, records the result and keeps the weights if they are the best so far.
-func (f *fitting) measure(ctx context.Context) (err error) {
-	speed := f.meter.speed()
-	m, err := f.evaluate(ctx)
-	if err != nil {
-		return fmt.Errorf("evaluate: %w", err)
-	}
-	before := f.at
-	defer func() {
-		if err != nil { // a run that goes on from here has to evaluate again
-			f.at = before
-		}
-	}()
-	steps := float64(f.at.Step - f.at.Evaluated)
-	m.Loss, m.GradientNorm, m.ImagesPerSec = f.at.Losses/steps, f.at.Norms/steps, speed
-	m.Epoch = float64(f.at.Step) / float64(f.stepsPerEpoch())
-	m.LearningRate, m.Memory = f.cfg.Optimizer.rate(f.at.Step, f.cfg.Schedule.Steps, &f.at.Plateau), f.learner.filled()
-	m.Best = m.better(f.at.Best)
-	f.at.Plateau.evaluated(&f.cfg.Optimizer.Plateau, m.RecallAt1)
-	f.at.Evaluated, f.at.Losses, f.at.Norms, f.unsaved = f.at.Step, 0, 0, true
-	if m.Best {
-		f.at.Best = m
-		if err := f.save(bestFile); err != nil {
-			return err
-		}
-		w, err := f.learner.weights()
-		if err != nil {
-			return err
-		}
-		if err := f.folder.writeNetwork(f.parts.whole, f.parts.with(w)); err != nil {
-			return err
-		}
-	}
-	if err := f.folder.record(m); err != nil {
-		return err
-	}
-	f.progress.Evaluated(m)
-	f.log.Debug("evaluated", "step", m.Step, "loss", m.Loss, "recall_at_1", m.RecallAt1, "map", m.MAP, "best", m.Best)
-	f.meter.reset()
-	return nil
 }
 
 func (f *fitting) save(name string) error {
 	state, err := f.learner.state()
 	if err != nil {
 		return err
+	}
+	if name := brokenIn(state); name != "" { // nothing could go on from it
+		return fmt.Errorf("%w: %s is no number any more after step %d", errDiverged, name, f.at.Step)
 	}
 	sampler, err := f.drawn.State()
 	if err != nil {
@@ -163,12 +116,3 @@ func (f *fitting) save(name string) error {
 	}
 	return nil
 }
-
-// meter measures the speed between two evaluations.
-type meter struct {
-	since  time.Time
-	images int
-}
-
-func (m *meter) reset()         { *m = meter{since: time.Now()} }
-func (m *meter) speed() float64 { return float64(m.images) / max(time.Since(m.since).Seconds(), 1e-9) }

@@ -99,6 +99,11 @@ func (c *LossConfig) validate() []error {
 	return faults
 }
 
+// semiHard reports whether triplets are mined semi-hard.
+func (c *LossConfig) semiHard() bool {
+	return c.Name == lossTriplet && xbm.Mining(c.Triplet.Mining) == xbm.SemiHard
+}
+
 // pairs returns the loss over pairs, or nil for proxy-anchor, which has none.
 func (c *LossConfig) pairs() xbm.Loss {
 	switch c.Name {

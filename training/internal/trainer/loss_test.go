@@ -56,4 +56,25 @@ func TestMemoryThatHasNoRoom(t *testing.T) {
 	if _, err = newLearner(e, p.tail, p.weights, 4, nil, &c); err == nil || !strings.Contains(err.Error(), "lower xbm.size") {
 		t.Errorf("error %v", err)
 	}
+	c.XBM.Size = 0
+	c.Sampler = SamplerConfig{Classes: 1 << 8, Photos: 1 << 20}
+	if _, err = newLearner(e, p.tail, p.weights, 4, nil, &c); err == nil || !strings.Contains(err.Error(), "or sampler.classes") {
+		t.Errorf("a batch without memory: error %v", err)
+	}
+}
+
+func TestNothingThatLearns(t *testing.T) {
+	c := smallConfig()
+	c.Network.Embedding, c.Optimizer.Rates = 0, RatesConfig{Head: 1}
+	p, err := newParts(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.Open("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = newLearner(e, p.tail, p.weights, 4, nil, &c); err == nil || !strings.Contains(err.Error(), "set optimizer.rates") {
+		t.Errorf("error %v", err)
+	}
 }

@@ -59,16 +59,16 @@ func (l *learner) filled() int {
 	return int(tensors.ToScalar[int32](v.MustValue()))
 }
 
-// checkMemory refuses a memory that the machine has no room for. What a GPU has is not known before it is asked.
-func (c *Config) checkMemory(e *engine.Engine, dim int) error {
+// checkMemory refuses a memory and batches, of inputs of so many values, that the machine has no room for. What a GPU has is not known before it is asked.
+func (c *Config) checkMemory(e *engine.Engine, values, dim int) error {
 	free, known := e.FreeMemory()
-	batch := int64(c.Sampler.Classes * c.Sampler.Photos)
+	batch := int64(c.Sampler.batch())
 	m := int64(c.XBM.Size)
-	need := 4 * m * (2*int64(dim+1) + 4*batch) // the memory twice, and some numbers for each pair
+	need := 4 * (m*(2*int64(dim+1)+4*batch) + batch*(4*batch+int64(values))) // the memory twice, some numbers a pair, inputs
 	if !known || need <= free {
 		return nil
 	}
-	return fmt.Errorf("xbm.size is %d: the memory and its pairs with a batch of %d need about %.1f GB, and %.1f GB are free; lower xbm.size",
+	return fmt.Errorf("xbm.size is %d: the memory and its pairs with a batch of %d need about %.1f GB, and %.1f GB are free; lower xbm.size or sampler.classes",
 		m, batch, float64(need)/1e9, float64(free)/1e9)
 }
 

@@ -136,7 +136,7 @@ func (m *parts) with(tail nn.Weights) nn.Weights {
 	return w
 }
 
-// errInterrupted is wrapped by Fit's error when its context ended; the run can go on.
+// errInterrupted is wrapped by the errors of Start and Resume where the context ended; the run can go on.
 var errInterrupted = errors.New("interrupted")
 
 // The purposes random numbers are drawn for, so that none depends on how many another draws.

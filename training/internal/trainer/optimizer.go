@@ -91,6 +91,7 @@ func (c *OptimizerConfig) validate() []error {
 	}
 	check(c.LearningRate > 0, "optimizer.learning_rate is %g: must be above 0", c.LearningRate)
 	check(c.Rates.Trunk >= 0 && c.Rates.Tail >= 0 && c.Rates.Head >= 0, "optimizer.rates holds a factor below 0")
+	check(c.Rates.Trunk > 0 || c.Rates.Tail > 0 || c.Rates.Head > 0, "optimizer.rates are all 0: nothing would be learned")
 	check(c.WeightDecay >= 0, "optimizer.weight_decay is %g: must not be negative", c.WeightDecay)
 	check(c.Warmup >= 0, "optimizer.warmup is %d: must not be negative", c.Warmup)
 	check(slices.Contains([]string{decayCosine, decayStep, decayConstant, decayPlateau}, c.Decay),

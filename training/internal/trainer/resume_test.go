@@ -161,25 +161,88 @@ func TestStartFindsMistakesBeforeItLoadsPhotos(t *testing.T) {
 		t.Fatal(err)
 	}
 	held := filepath.Join(dir, "held")
-	if err := folder(held).create(&Description{}); err != nil {
+	if err := folder(held).create(&Description{}, &runLog{}); err != nil {
 		t.Fatal(err)
 	}
-	otherBackend := smallConfig()
+	otherBackend, noTeacher := smallConfig(), smallConfig()
 	otherBackend.Backend = "abacus"
+	noTeacher.Network.Views, noTeacher.Teacher.Run = 1, dir
 	for _, c := range []struct {
 		run, want string
 		cfg       Config
 	}{
-		{held, "already holds a run", smallConfig()},
+		{held, "already holds a run that has no checkpoint yet", smallConfig()},
 		{file, "is a file", smallConfig()},
 		{filepath.Join(file, "below"), "is a file", smallConfig()},
 		{filepath.Join(dir, "new"), "abacus", otherBackend},
+		{filepath.Join(dir, "new"), "holds no finished run", noTeacher},
 	} {
 		// There are no photos: a later check would complain of that.
 		_, err := Start(t.Context(), Description{Data: filepath.Join(dir, "none"), Config: c.cfg}, c.run, &silent{}, slog.New(slog.DiscardHandler))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v does not say %q", c.run, err, c.want)
 		}
+	}
+}
+
+// TestRunBelongsToOneProgram: a second one that trained in the same folder would mix up checkpoints and metrics.
+func TestRunBelongsToOneProgram(t *testing.T) {
+	needTFLite(t)
+	run, data := stoppedRun(t, smallConfig(), 7)
+	log := slog.New(slog.DiscardHandler)
+	first, _ := newRunLog(log)
+	if err := first.open(folder(run)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Resume(t.Context(), run, "", nil, &silent{}, log); err == nil || !strings.Contains(err.Error(), "another xbm-train is at work on this run") {
+		t.Errorf("resumed twice: %v", err)
+	}
+	if err := os.Remove(filepath.Join(run, configFile)); err != nil { // as where the first has just begun
+		t.Fatal(err)
+	}
+	_, err := Start(t.Context(), Description{Data: data, Config: smallConfig()}, run, &silent{}, log)
+	if err == nil || !strings.Contains(err.Error(), "another xbm-train is at work on this run") {
+		t.Errorf("started twice: %v", err)
+	}
+	if err := first.close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Start(t.Context(), Description{Data: data, Config: smallConfig()}, run, &silent{}, log); err != nil {
+		t.Errorf("after the first has ended: %v", err)
+	}
+}
+
+// TestFailedRunSaysHowToGoOn: what was done up to the latest checkpoint is not lost.
+func TestFailedRunSaysHowToGoOn(t *testing.T) {
+	needTFLite(t)
+	run, _ := stoppedRun(t, smallConfig(), 7)
+	metrics := filepath.Join(run, metricsFile)
+	breakIt := &silent{at: 8, cancel: func() {
+		if err := errors.Join(os.Remove(metrics), os.Mkdir(metrics, 0o750)); err != nil {
+			t.Error(err)
+		}
+	}}
+	_, err := Resume(t.Context(), run, "", nil, breakIt, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), metricsFile) || !strings.Contains(err.Error(), "of step 8 is kept: once this is put right, go on from it with xbm-train fit --resume "+run) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestWherePhotosAreKeptMayChange: the folder of the cache may have gone, and what is learned does not depend on it.
+func TestWherePhotosAreKeptMayChange(t *testing.T) {
+	needTFLite(t)
+	run, _ := stoppedRun(t, smallConfig(), 7)
+	t.Chdir(t.TempDir())
+	change := func(c *Config) error {
+		c.Data.Cache, c.Data.CacheLimit, c.Data.Memory = "cache", 10, 100
+		return nil
+	}
+	if _, err := Resume(t.Context(), run, "", change, &silent{}, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	d, err := ReadDescription(run)
+	if err != nil || !filepath.IsAbs(d.Config.Data.Cache) {
+		t.Errorf("%v, the cache is at %q, want an absolute path", err, d.Config.Data.Cache)
 	}
 }
 

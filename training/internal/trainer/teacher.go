@@ -74,6 +74,19 @@ func newTeacher(c *TeacherConfig) (*teacher, error) {
 	return &teacher{file: file, size: net.Input.H, dim: out.C, unit: c.Run != "", sum: checksum(w)}, nil
 }
 
+// suits refuses a network that cannot learn what this teacher makes.
+func (t *teacher) suits(cfg *Config, net *nn.Network) error {
+	out, err := net.Output()
+	if err != nil {
+		return err
+	}
+	if cfg.Teacher.Match == matchFeatures && t.dim != out.C {
+		return fmt.Errorf("the teacher's embeddings have %d values, the network's %d: set network.embedding to %d, or teacher.match to similarity",
+			t.dim, out.C, t.dim)
+	}
+	return nil
+}
+
 func (c *TeacherConfig) network() (*nn.Network, nn.Weights, error) {
 	if c.Run != "" {
 		return nn.ReadNetwork(c.Run)

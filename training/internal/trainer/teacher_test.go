@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -75,6 +76,29 @@ func TestTeacherRefused(t *testing.T) {
 			_, err := Start(t.Context(), Description{Data: data, Config: cfg}, out, &silent{}, log)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestBrokenWeightsAreNotKept: a checkpoint of them would take the place of one that a run can go on from.
+func TestBrokenWeightsAreNotKept(t *testing.T) {
+	needTFLite(t)
+	for name, schedule := range map[string]ScheduleConfig{
+		"checkpoint": {Steps: 9, Evaluate: 9, Checkpoint: 1},
+		"evaluation": {Steps: 9, Evaluate: 1, Checkpoint: 9},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := smallConfig()
+			cfg.Optimizer.Name, cfg.Optimizer.Warmup, cfg.Optimizer.LearningRate, cfg.Schedule = "sgd", 0, 1e300, schedule
+			run := filepath.Join(t.TempDir(), "run")
+			_, err := Start(t.Context(), Description{Data: drawings(t, 4, 4), Config: cfg}, run, &silent{}, slog.New(slog.DiscardHandler))
+			if err == nil || !errors.Is(err, errDiverged) || !strings.Contains(err.Error(), "start anew with another --out and a lower optimizer.learning_rate") {
+				t.Errorf("error %v", err)
+			}
+			kept, err := filepath.Glob(filepath.Join(run, checkpoints, "*"))
+			if err != nil || len(kept) > 0 {
+				t.Errorf("kept %v, %v", kept, err)
 			}
 		})
 	}

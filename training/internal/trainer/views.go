@@ -2,9 +2,11 @@ package trainer
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 
 	"xbmedge/training/internal/dataset"
+	"xbmedge/training/internal/engine"
 )
 
 // viewSet is a number of fixed variations of each photo, numbered from 1; 0 is the plain photo. A frozen trunk or a
@@ -53,6 +55,11 @@ func (v *viewSet) run(ctx context.Context, file []byte, size, dim, workers int, 
 		return nil, err
 	}
 	n := v.photos.Len()
+	need := 4 * (1 + int64(v.varied)) * int64(n) * int64(dim)
+	if free, known := engine.HostMemory(); known && need > free {
+		return nil, fmt.Errorf("network.views is %d: what is kept of each view of %d photos needs %.1f GB, and %.1f GB are free; "+
+			"lower network.views, or freeze up to a later layer", v.varied, n, float64(need)/1e9, float64(free)/1e9)
+	}
 	values := make([]float32, (1+v.varied)*n*dim)
 	for round := range 1 + v.varied {
 		fill := plain.Fill

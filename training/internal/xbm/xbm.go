@@ -67,18 +67,6 @@ func overwrite(condition, x, rows, values *node) *node {
 	return graph.ScatterMax(cleared, rows, graph.Where(whole, values, lowest), false, true)
 }
 
-// When returns m where the scalar bool is true and the older memory where it is not. It copies the whole memory:
-// EnqueueIf does not.
-func (m Memory) When(condition *node, older Memory) Memory {
-	choose := func(a, b *node) *node {
-		return graph.Where(graph.BroadcastToShape(condition, shapes.Make(dtypes.Bool, a.Shape().Dimensions...)), a, b)
-	}
-	return Memory{
-		choose(m.Embeddings, older.Embeddings), choose(m.Labels, older.Labels),
-		choose(m.Head, older.Head), choose(m.Filled, older.Filled),
-	}
-}
-
 func (m Memory) size() int { return m.Embeddings.Shape().Dimensions[0] }
 
 // Pairs returns which entries the members of a batch may be compared with: [B, M] bool, true for filled slots other
