@@ -54,6 +54,36 @@ func (d *Dataset) reorder(order []int) *Dataset {
 // fewer than two are left, and returns the indices of those left and of those picked, ascending. The choice depends on
 // labels and the random numbers alone.
 func HoldOutPhotos(labels []int, share float64, rng *rand.Rand) (left, picked []int) {
+	return pick(labels, rng, func(photos int) int {
+		if share <= 0 || photos < 3 {
+			return 0
+		}
+		return min(max(1, int(math.Round(share*float64(photos)))), photos-2)
+	})
+}
+
+// QueryGallery divides the data set for a measurement: up to perClass photos of each class look for their class in the
+// gallery of the others. One photo of each class stays in the gallery, so a class with a single photo asks nothing.
+// The labels of the two may differ: compare the names of their classes.
+func (d *Dataset) QueryGallery(perClass int, rng *rand.Rand) (queries, gallery *Dataset, err error) {
+	if perClass < 1 {
+		return nil, nil, fmt.Errorf("queries: %d of each class, want at least 1", perClass)
+	}
+	_, asks := pick(d.Labels, rng, func(photos int) int { return min(perClass, photos-1) })
+	if len(asks) == 0 {
+		return nil, nil, fmt.Errorf("queries: no class has a second photo to look for")
+	}
+	query := make([]bool, len(d.Labels))
+	for _, i := range asks {
+		query[i] = true
+	}
+	queries = d.keep(func(i int) bool { return query[i] })
+	gallery = d.keep(func(i int) bool { return !query[i] })
+	return queries, gallery, nil
+}
+
+// pick divides photos into those left and those picked, ascending; count says how many of a class's to pick.
+func pick(labels []int, rng *rand.Rand, count func(photos int) int) (left, picked []int) {
 	byClass := map[int][]int{}
 	classes := 0
 	for i, l := range labels {
@@ -63,11 +93,7 @@ func HoldOutPhotos(labels []int, share float64, rng *rand.Rand) (left, picked []
 	out := make([]bool, len(labels))
 	for class := range classes {
 		photos := byClass[class]
-		n := 0
-		if share > 0 && len(photos) >= 3 {
-			n = min(max(1, int(math.Round(share*float64(len(photos))))), len(photos)-2)
-		}
-		for _, k := range rng.Perm(len(photos))[:n] {
+		for _, k := range rng.Perm(len(photos))[:count(len(photos))] {
 			out[photos[k]] = true
 		}
 	}

@@ -91,3 +91,38 @@ func TestHoldOutClasses(t *testing.T) {
 		}
 	}
 }
+
+func TestQueryGallery(t *testing.T) {
+	d := counted(1, 2, 3, 9)
+	queries, gallery, err := d.QueryGallery(2, seeded(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := func(d *Dataset) map[string]int {
+		out := map[string]int{}
+		for i, p := range d.Photos {
+			if d.Classes[d.Labels[i]] != p.Class {
+				t.Errorf("%v has the label of %q", p, d.Classes[d.Labels[i]])
+			}
+			out[p.Class]++
+		}
+		return out
+	}
+	if diff := cmp.Diff(map[string]int{"class1": 1, "class2": 2, "class3": 2}, counts(queries)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[string]int{"class0": 1, "class1": 1, "class2": 1, "class3": 7}, counts(gallery)); diff != "" {
+		t.Error(diff)
+	}
+	for _, p := range queries.Photos {
+		if slices.Contains(gallery.Photos, p) {
+			t.Errorf("%v is in both", p)
+		}
+	}
+	if _, _, err := counted(1, 1).QueryGallery(1, seeded(1)); err == nil {
+		t.Error("single photos asked")
+	}
+	if _, _, err := d.QueryGallery(0, seeded(1)); err == nil {
+		t.Error("0 queries were taken")
+	}
+}
