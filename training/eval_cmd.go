@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -24,6 +25,8 @@ type evalFlags struct {
 	embeddings, labels, galleryEmbeddings, galleryLabels string
 	ks                                                   []int
 	perClass                                             bool
+	split                                                int
+	seed                                                 uint64
 	rerank, json                                         string
 }
 
@@ -59,6 +62,8 @@ xbm-train eval --embeddings e.npy --labels y.npy --json -`,
 			f.StringVar(&o.gallery, "gallery", "", "`FOLDER` of class folders, or a list, to search in, instead of train/")
 			f.StringVar(&o.queries, "queries", "", "`FOLDER` of class folders, or a list, to search for, instead of test/")
 			f.StringVar(&o.self, "self", "", "`FOLDER` of class folders, or a list: search for each photo among all others")
+			f.IntVar(&o.split, "split", 0, "with --self: `N` photos of each class search among the others, instead of each among all")
+			f.Uint64Var(&o.seed, "seed", 1, "`SEED` of which photos --split takes")
 			f.StringVar(&o.embeddings, "embeddings", "", ".npy `FILE` of embeddings, in place of photos")
 			f.StringVar(&o.labels, "labels", "", ".npy `FILE` of their classes, as integers")
 			f.StringVar(&o.galleryEmbeddings, "gallery-embeddings", "", ".npy `FILE` to search in, instead of among themselves")
@@ -111,6 +116,10 @@ func (f *evalFlags) check() error {
 		return cli.Usagef("eval needs --embeddings and --labels together")
 	case (f.galleryEmbeddings == "") != (f.galleryLabels == ""):
 		return cli.Usagef("eval needs --gallery-embeddings and --gallery-labels together")
+	case f.split != 0 && f.self == "":
+		return cli.Usagef("--split divides the photos of --self, which is missing")
+	case f.split < 0:
+		return cli.Usagef("--split is %d: take at least 1", f.split)
 	case f.self != "" && given(f.data, f.gallery, f.queries):
 		return cli.Usagef("--self searches among its own photos; leave --data, --gallery and --queries away")
 	}
@@ -134,23 +143,45 @@ func (f *evalFlags) check() error {
 }
 
 func (f *evalFlags) photos(ctx context.Context, opt retrieval.Options, p *progress, log *slog.Logger) (*trainer.Evaluation, error) {
-	gallery, err := photosOf(f.gallery + f.self) // one of the two is empty
+	gallery, queries, err := f.sets()
 	if err != nil {
 		return nil, err
 	}
-	var queries []photos.Photo
-	if f.self == "" {
-		if queries, err = photosOf(f.queries); err != nil {
-			return nil, err
-		}
-	}
-	if opt.Ks, err = f.reach(len(gallery), f.self != ""); err != nil {
+	if opt.Ks, err = f.reach(len(gallery), len(queries) == 0); err != nil {
 		return nil, err
 	}
 	return trainer.Evaluate(ctx, f.run, gallery, queries, trainer.EvalOptions{
 		Options: opt, Log: log,
 		Embedding: func(done, total int) { p.part("embedding", float64(done)/float64(total)) },
 	})
+}
+
+// sets returns what is searched in and what is searched for: nothing, where each photo looks among all others.
+func (f *evalFlags) sets() (gallery, queries []photos.Photo, err error) {
+	if f.split > 0 {
+		set, err := openTest(f.self)
+		if err != nil {
+			return nil, nil, err
+		}
+		asking, among, err := set.QueryGallery(f.split, rand.New(rand.NewPCG(f.seed, 0)))
+		if err != nil {
+			return nil, nil, fmt.Errorf("--split %d of %s: %w", f.split, f.self, err)
+		}
+		return among.Photos, asking.Photos, nil
+	}
+	if gallery, err = photosOf(f.gallery + f.self); err != nil || f.self != "" { // one of the two is empty
+		return gallery, nil, err
+	}
+	queries, err = photosOf(f.queries)
+	return gallery, queries, err
+}
+
+// openTest opens a folder of class folders, a list, or the test half of Stanford Online Products.
+func openTest(path string) (*dataset.Dataset, error) {
+	if kind, err := dataset.KindOf(path); err != nil || kind == dataset.Folders {
+		return dataset.OpenFolders(path)
+	}
+	return dataset.OpenTest(path)
 }
 
 // photosOf lists the photos of a folder of class folders, of a list, or of the test half of Stanford Online Products.

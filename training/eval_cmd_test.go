@@ -16,6 +16,7 @@ import (
 
 	"xbmedge/internal/cli"
 	"xbmedge/internal/npy"
+	"xbmedge/internal/photos"
 )
 
 // matrix writes rows of two values, which need no length of one.
@@ -42,6 +43,15 @@ func integers(t *testing.T, dir, name, descr string, labels any, n int) string {
 	}
 	write(t, filepath.Join(dir, name), b.Bytes())
 	return filepath.Join(dir, name)
+}
+
+func wholeOf(t *testing.T, root string) int {
+	t.Helper()
+	list, err := photos.List(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
 }
 
 func evaluated(t *testing.T, args ...string) (r report, stdout string) {
@@ -135,6 +145,14 @@ func TestEvalPhotos(t *testing.T) {
 	if _, above := got.RecallAt["100"]; above {
 		t.Errorf("recall@100 of a gallery of 12: %v", got.RecallAt)
 	}
+	divided, _ := evaluated(t, "--run", run, "--self", filepath.Join(data, "train"), "--split", "1", "--ks", "1", "--json", "-")
+	again, _ := evaluated(t, "--run", run, "--self", filepath.Join(data, "train"), "--split", "1", "--ks", "1", "--json", "-")
+	if divided.Queries == 0 || divided.Queries >= divided.Gallery || divided.Queries+divided.Gallery != wholeOf(t, filepath.Join(data, "train")) {
+		t.Errorf("--split 1: %d queries, %d in the gallery", divided.Queries, divided.Gallery)
+	}
+	if divided.MAP != again.MAP {
+		t.Errorf("the same seed divides differently: mAP %g and %g", divided.MAP, again.MAP)
+	}
 	self, _ := evaluated(t, "--run", run, "--self", filepath.Join(data, "train"), "--ks", "11", "--json", "-")
 	if self.Queries != 12 || self.Gallery != 12 || self.RecallAt1 != 1 || self.RecallAt["11"] != 1 {
 		t.Errorf("%+v", self)
@@ -167,6 +185,8 @@ func TestEvalRefusals(t *testing.T) {
 		{"--embeddings " + e + " --labels " + y + " --run r", "not both", true},
 		{"--embeddings " + e + " --labels " + y + " --gallery-labels " + y, "--gallery-embeddings and --gallery-labels together", true},
 		{"--run r --self s --data d", "leave --data", true},
+		{"--run r --data d --split 2", "--self, which is missing", true},
+		{"--run r --self s --split -2", "at least 1", true},
 		{"--self s", "eval needs --run", true},
 		{"--run r --gallery g", "eval needs --run", true},
 		{"--run r --self " + filepath.Join(dir, "none"), "there is no folder", false},
