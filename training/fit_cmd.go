@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
@@ -112,17 +113,22 @@ func (f *fitFlags) fit(ctx context.Context, _ []string, stdout, stderr io.Writer
 
 // weightsFile is the file of weights given as a path, or by the name under which they are known.
 func weightsFile(name string) (string, error) {
-	known, err := pretrained.Find(name)
-	if _, statErr := os.Stat(name); statErr == nil || err != nil {
+	known := slices.IndexFunc(pretrained.List(), func(w pretrained.Weights) bool { return w.Name == name })
+	if known < 0 || exists(name) {
 		return name, nil
 	}
 	folder, err := pretrained.Folder()
 	if err != nil {
 		return "", err
 	}
-	file := filepath.Join(folder, known.File())
-	if _, err := os.Stat(file); err != nil {
+	file := filepath.Join(folder, pretrained.List()[known].File())
+	if !exists(file) {
 		return "", fmt.Errorf("the weights %s are not here yet: fetch them with xbm-train weights get %s", name, name)
 	}
 	return file, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

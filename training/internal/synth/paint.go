@@ -184,7 +184,7 @@ func polygonStar(angle float64, points int, inner float64) float64 {
 func polygon(x, y float64, corners []float64) bool {
 	in := false
 	for i, j := 0, len(corners)-2; i < len(corners); i, j = i+2, i {
-		xi, yi, xj, yj := corners[i], corners[i+1], corners[j], corners[j+1] //nolint:gosec // an even number of them
+		xi, yi, xj, yj := corners[i], corners[i+1], corners[j], corners[j+1]
 		if (yi > y) != (yj > y) && x < (xj-xi)*(y-yi)/(yj-yi)+xi {
 			in = !in
 		}

@@ -100,7 +100,7 @@ func newFace(center, across, down vector, p pose, w, h int, reach float64, look 
 		if i == 2 {
 			depth += distance
 		}
-		m[i], m[3+i], m[6+i] = focal*v[0]+cx*depth, focal*v[1]+cy*depth, depth //nolint:gosec // i is 0 to 2
+		m[i], m[3+i], m[6+i] = focal*v[0]+cx*depth, focal*v[1]+cy*depth, depth
 	}
 	f := face{inverse: invert(m), look: look, x0: w, y0: h}
 	for _, corner := range [][2]float64{{-1, -1}, {1, -1}, {-1, 1}, {1, 1}} {

@@ -23,7 +23,7 @@ const (
 	checkpoints = "checkpoints"
 )
 
-// WeightsFile, in a run folder, holds the weights of the best checkpoint with their batch norms, to start another run
+// WeightsFile is the file of a run folder that holds the weights of the best checkpoint with their batch norms, to start another run
 // from.
 const WeightsFile = "weights.safetensors"
 
