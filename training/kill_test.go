@@ -54,7 +54,7 @@ func TestKilledRunEndsTheSame(t *testing.T) {
 	whole, killed := filepath.Join(dir, "whole"), filepath.Join(dir, "killed")
 	fit := func(run string) []string {
 		return []string{
-			"fit", "--data", o.Dir, "--out", run, "--set", "network.name=smallcnn", "--set", "network.freeze=", "--set", "network.views=0", "--set", "network.size=32", "--set", "network.channels=16,32", "--set", "network.embedding=16",
+			"fit", "--data", o.Dir, "--out", run, "--set", "network.name=smallcnn", "--set", "network.freeze=", "--set", "network.views=0", "--set", "network.size=32", "--set", "network.deploy_size=0", "--set", "network.channels=16,32", "--set", "network.embedding=16",
 			"--set", "sampler.classes=4", "--set", "sampler.photos=4", "--set", "xbm.size=50", "--set", "xbm.start_iter=5", "--set", "optimizer.ema=0.9",
 			"--set", "schedule.steps=200", "--set", "schedule.evaluate=10", "--set", "schedule.checkpoint=7", "--set", "data.cache=" + filepath.Join(dir, "cache"),
 		}

@@ -29,7 +29,7 @@ func TestRecipesRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := []string{
-		"backend=go", "precision=float32", "network.size=64", "sampler.classes=2", "sampler.photos=2", "xbm.start_iter=1",
+		"backend=go", "precision=float32", "network.size=64", "network.deploy_size=0", "sampler.classes=2", "sampler.photos=2", "xbm.start_iter=1",
 		"schedule.steps=2", "schedule.evaluate=2", "schedule.checkpoint=2", "data.cache=off",
 	}
 	taught := filepath.Join(dir, "train-demo.yaml") // the run of the first recipe

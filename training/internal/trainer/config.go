@@ -39,16 +39,20 @@ const (
 
 // NetworkConfig chooses the backbone and what of it is trained.
 type NetworkConfig struct {
-	Name      string  `yaml:"name" json:"name"`             // one of nn.Backbones
-	Width     float64 `yaml:"width" json:"width"`           // channel multiplier of what has one
-	Channels  []int   `yaml:"channels" json:"channels"`     // smallcnn: one 3×3 convolution each
-	Size      int     `yaml:"size" json:"size"`             // input height and width, pixels
-	Embedding int     `yaml:"embedding" json:"embedding"`   // values in an embedding; 0: the backbone's pooled features are it
-	Pooling   string  `yaml:"pooling" json:"pooling"`       // avg, max, gem or gem_fixed
-	Head      string  `yaml:"head" json:"head"`             // dense (after the pooling) or conv (1×1, before it) makes the embedding
-	Neck      int     `yaml:"neck" json:"neck"`             // values of a dense layer with ReLU before the embedding; 0: none
-	Weights   string  `yaml:"weights" json:"weights"`       // file of the backbone's, none, teacher, or empty: those that come with the program, if they fit
-	BatchNorm string  `yaml:"batch_norm" json:"batch_norm"` // of the backbone: trained, frozen (its statistics stay) or folded (none)
+	Name     string  `yaml:"name" json:"name"`         // one of nn.Backbones
+	Width    float64 `yaml:"width" json:"width"`       // channel multiplier of what has one
+	Channels []int   `yaml:"channels" json:"channels"` // smallcnn: one 3×3 convolution each
+	Size     int     `yaml:"size" json:"size"`         // input height and width, pixels
+	// DeploySize is the input of the network that is left for the board, 0 for Size. One somewhat larger than that trained
+	// at recognises better, since things look larger in random crops (Touvron et al., Fixing the train-test resolution
+	// discrepancy, NeurIPS 2019).
+	DeploySize int    `yaml:"deploy_size" json:"deploy_size"`
+	Embedding  int    `yaml:"embedding" json:"embedding"`   // values in an embedding; 0: the backbone's pooled features are it
+	Pooling    string `yaml:"pooling" json:"pooling"`       // avg, max, gem or gem_fixed
+	Head       string `yaml:"head" json:"head"`             // dense (after the pooling) or conv (1×1, before it) makes the embedding
+	Neck       int    `yaml:"neck" json:"neck"`             // values of a dense layer with ReLU before the embedding; 0: none
+	Weights    string `yaml:"weights" json:"weights"`       // file of the backbone's, none, teacher, or empty: those that come with the program, if they fit
+	BatchNorm  string `yaml:"batch_norm" json:"batch_norm"` // of the backbone: trained, frozen (its statistics stay) or folded (none)
 	// Freeze names the last layer of the frozen trunk, for example pool (only the head learns) or features.15.add.
 	// Empty: everything is trained.
 	Freeze string `yaml:"freeze" json:"freeze"`
@@ -97,7 +101,7 @@ func DefaultConfig() Config {
 	return Config{
 		Seed: 1, Backend: "go", Precision: precisionFull,
 		Network: NetworkConfig{
-			Name: backbone.Name, Width: backbone.Width, Channels: []int{32, 64, 128, 256}, Size: 128, Embedding: 128,
+			Name: backbone.Name, Width: backbone.Width, Channels: []int{32, 64, 128, 256}, Size: 128, DeploySize: 160, Embedding: 128,
 			Pooling: string(nn.AvgPooling), Head: headDense, BatchNorm: bnTrained, Freeze: "features.10.add", Views: 6,
 		},
 		Data:    defaultData(),
@@ -156,6 +160,8 @@ func (c *Config) Validate() error {
 	}
 	check(n.Width > 0 && n.Width <= 4, "network.width is %g: take 0.35 to 1.4", n.Width)
 	check(n.Size >= 16 && n.Size <= 1024, "network.size is %d: take 16 to 1024 pixels", n.Size)
+	check(n.DeploySize == 0 || n.DeploySize >= 16 && n.DeploySize <= 1024, "network.deploy_size is %d: take 16 to 1024 pixels, or 0 for network.size", n.DeploySize)
+	check(n.DeploySize == 0 || n.Pooling != string(nn.MaxPooling), "network.deploy_size needs another network.pooling than max, whose window is as large as the map")
 	check(n.Embedding >= 0 && n.Embedding <= 4096, "network.embedding is %d: take 0 to 4096", n.Embedding)
 	check(n.Freeze == "" || !n.fromNothing(), "network.freeze is %q but the network starts from nothing: a trunk is frozen only with network.weights", n.Freeze)
 	check(n.BatchNorm == bnTrained || n.BatchNorm == bnFrozen || n.BatchNorm == bnFolded,

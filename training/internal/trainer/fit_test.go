@@ -64,7 +64,7 @@ func drawings(t *testing.T, classes, photos int) string {
 
 func smallConfig() Config {
 	c := DefaultConfig()
-	c.Network.Name, c.Network.Freeze, c.Network.Views = "smallcnn", "", 0
+	c.Network.Name, c.Network.Freeze, c.Network.Views, c.Network.DeploySize = "smallcnn", "", 0, 0
 	c.Network.Size, c.Network.Channels, c.Network.Embedding = 16, []int{8, 16}, 8
 	c.Sampler = SamplerConfig{Classes: 4, Photos: 2}
 	c.XBM = MemoryConfig{Size: 20, StartIter: 3, Weight: 1} // no multiple of the batch: it wraps inside one
@@ -344,5 +344,27 @@ func TestNameThatJSONCannotHold(t *testing.T) {
 	_, err := Start(t.Context(), Description{Data: "/photos\xff", Config: smallConfig()}, filepath.Join(t.TempDir(), "run"), &silent{}, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), `"/photos\xff" is not UTF-8`) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestDeploySize: what is left for the board takes larger pictures than it was trained on.
+func TestDeploySize(t *testing.T) {
+	needTFLite(t)
+	c := smallConfig()
+	c.Network.DeploySize = 24
+	run := filepath.Join(t.TempDir(), "run")
+	if _, err := Start(t.Context(), Description{Data: drawings(t, 4, 6), Config: c}, run, &silent{}, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	net, _, err := nn.ReadNetwork(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (nn.Shape{H: 24, W: 24, C: 3}); net.Input != want {
+		t.Errorf("input %v, want %v", net.Input, want)
+	}
+	c.Network.Pooling = "max"
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "network.deploy_size") {
+		t.Errorf("with max pooling: %v", err)
 	}
 }

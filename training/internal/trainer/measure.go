@@ -91,7 +91,7 @@ func (f *fitting) measure(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := f.folder.writeNetwork(f.parts.whole, f.parts.with(w)); err != nil {
+		if err := f.folder.writeNetwork(f.cfg.Network.deployed(f.parts.whole), f.parts.with(w)); err != nil {
 			return err
 		}
 	}

@@ -62,6 +62,15 @@ func (n *NetworkConfig) build(net *nn.Network) (*nn.Network, error) {
 	return net, nil
 }
 
+// deployed is the network as it is left for the board.
+func (n *NetworkConfig) deployed(net *nn.Network) *nn.Network {
+	out := *net
+	if n.DeploySize > 0 {
+		out.Input.H, out.Input.W = n.DeploySize, n.DeploySize
+	}
+	return &out
+}
+
 // newParts builds the configured network with its starting weights.
 func newParts(cfg *Config) (*parts, error) {
 	n := &cfg.Network
