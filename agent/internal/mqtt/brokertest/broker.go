@@ -18,6 +18,7 @@ import (
 type Broker struct {
 	Addr   string // host:port
 	server *broker.Server
+	door   *door
 	once   sync.Once
 }
 
@@ -29,7 +30,7 @@ func Start(t testing.TB, addr string, rules ...auth.AuthRule) *Broker {
 	if err != nil {
 		t.Fatalf("start broker: %v", err)
 	}
-	b := &Broker{Addr: socket.Addr().String(), server: broker.New(&broker.Options{Logger: slog.New(slog.DiscardHandler)})}
+	b := &Broker{Addr: socket.Addr().String(), door: &door{Listener: socket}, server: broker.New(&broker.Options{Logger: slog.New(slog.DiscardHandler)})}
 	if len(rules) == 0 {
 		err = b.server.AddHook(new(auth.AllowHook), nil)
 	} else {
@@ -38,7 +39,7 @@ func Start(t testing.TB, addr string, rules ...auth.AuthRule) *Broker {
 		}})
 	}
 	if err == nil {
-		err = b.server.AddListener(listeners.NewNet("tcp", socket))
+		err = b.server.AddListener(listeners.NewNet("tcp", b.door))
 	}
 	if err == nil {
 		err = b.server.Serve()
@@ -55,7 +56,10 @@ func (b *Broker) URL() string { return "tcp://" + b.Addr }
 
 // Stop ends the broker and all its connections; what it kept is gone.
 func (b *Broker) Stop() {
-	b.once.Do(func() { _ = b.server.Close() })
+	b.once.Do(func() {
+		b.door.shut()
+		_ = b.server.Close()
+	})
 }
 
 // Cable passes connections on to an address.
