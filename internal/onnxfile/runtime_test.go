@@ -97,19 +97,7 @@ func network(t *testing.T, name string, size int, pooling nn.Pooling) (*nn.Netwo
 	}
 	net = net.WithNeck(64, true).WithEmbedding(32)
 	rng := rand.New(rand.NewPCG(1, 2))
-	w, err := net.Init(rng)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range net.Layers {
-		for _, suffix := range []string{nn.BNScale, nn.BNOffset, nn.BNMean, nn.BNVariance} {
-			if p := w[net.Layers[i].Name+suffix]; p != nil {
-				for k := range p.Data {
-					p.Data[k] += 0.4 * (rng.Float32() - 0.5)
-				}
-			}
-		}
-	}
+	w := tflitetest.Weights(t, net, rng)
 	if net, w, err = nn.Fold(net, w); err != nil {
 		t.Fatal(err)
 	}

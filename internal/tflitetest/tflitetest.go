@@ -1,7 +1,9 @@
-// Package tflitetest runs networks on TensorFlow Lite, for tests that hold something else against it.
+// Package tflitetest runs networks on TensorFlow Lite, and makes weights for them, for tests that hold something else
+// against it.
 package tflitetest
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -39,4 +41,23 @@ func Run(t testing.TB, net *nn.Network, w nn.Weights, x []float32) []float32 {
 	out, err := interpreter.OutputFloat32(0)
 	must(err)
 	return slices.Clone(out)
+}
+
+// Weights returns fresh weights for a network, with batch norms that are not the identity.
+func Weights(t testing.TB, net *nn.Network, rng *rand.Rand) nn.Weights {
+	t.Helper()
+	w, err := net.Init(rng)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range net.Layers {
+		for _, suffix := range []string{nn.BNScale, nn.BNOffset, nn.BNMean, nn.BNVariance} {
+			if p := w[net.Layers[i].Name+suffix]; p != nil {
+				for k := range p.Data {
+					p.Data[k] += 0.4 * (rng.Float32() - 0.5)
+				}
+			}
+		}
+	}
+	return w
 }

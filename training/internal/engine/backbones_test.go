@@ -27,19 +27,7 @@ func TestBackbonesEqualTFLite(t *testing.T) {
 			}
 			net = net.WithNeck(32, true).WithEmbedding(16)
 			rng := rand.New(rand.NewPCG(3, 4))
-			w, err := net.Init(rng)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i := range net.Layers {
-				for _, suffix := range []string{nn.BNScale, nn.BNOffset, nn.BNMean, nn.BNVariance} {
-					if p := w[net.Layers[i].Name+suffix]; p != nil {
-						for k := range p.Data {
-							p.Data[k] += 0.4 * (rng.Float32() - 0.5)
-						}
-					}
-				}
-			}
+			w := tflitetest.Weights(t, net, rng)
 			x := make([]float32, net.Input.Size())
 			for i := range x {
 				x[i] = 2*rng.Float32() - 1

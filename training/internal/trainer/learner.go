@@ -112,7 +112,8 @@ func (l *learner) param(p nn.Parameter, v *model.Variable) (optim.Param, bool) {
 }
 
 // build appends one training step to the graph: forward, losses, gradients, update. Its inputs are x [B, H, W, C],
-// labels [B] int32, the learning rate, and, with a teacher, its answers [B, T]. It returns the loss.
+// labels [B] int32, the learning rate, and, with a teacher, its answers [B, T]. It returns the loss, the norm of the
+// gradient before clipping, and the largest absolute value of the network's output.
 func (l *learner) build(_ *model.Scope, in []*graph.Node) []*graph.Node {
 	x, labels, rate := in[0], in[1], in[2]
 	g := x.Graph()
