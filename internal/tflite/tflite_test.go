@@ -105,8 +105,7 @@ func TestOpenDescribesTensors(t *testing.T) {
 	}
 }
 
-// XNNPACK takes what it can of a graph, and the plan says what: version 2.9 has no int8 average pool that changes the
-// size, no reshape of int8 and no int8 softmax, and refuses old uint8 models as a whole.
+// What version 2.9 of XNNPACK leaves to the plain kernels in files of others; it refuses old uint8 models as a whole.
 func TestTaken(t *testing.T) {
 	if !strings.HasPrefix(Version(), "2.9.") {
 		t.Skipf("what is taken is known of version 2.9, not %s", Version())
