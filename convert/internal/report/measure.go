@@ -96,7 +96,7 @@ func (r *Result) compare(ctx context.Context, sets []split) error {
 	if r.Pairs, err = pairsAt(ctx, &sets[0], &sets[1]); err != nil {
 		return err
 	}
-	return r.drift(&sets[0], &sets[1], cosines)
+	return r.drift(&sets[0], &sets[1], cosines) //nolint:contextcheck // the search for neighbours takes none
 }
 
 // cosines compares the embeddings of the same photos by two models, and returns what it compared.

@@ -24,18 +24,18 @@ var (
 // page is what the template shows.
 type page struct {
 	*Report
-	Style     template.CSS
-	Policy    string
-	Compared  bool // float with int8
-	Tiles     []tile
-	Facts     []fact
-	Quality   []qualityRow
-	Cosine    *cosineChart
-	WeakBelow float64
-	LayerRows []layerRow
-	Profiles  []namedProfile
-	Costs     []costRow
-	Shown     []shown
+	Style                   template.CSS
+	Policy                  string
+	Compared                bool // float with int8
+	Tiles                   []tile
+	Facts                   []fact
+	Quality                 []qualityRow
+	Cosine                  *cosineChart
+	WeakBelow               float64
+	WeakLayers, OtherLayers []layerRow // the worst ones, and the rest
+	Profiles                []namedProfile
+	Costs                   []costRow
+	Shown                   []shown
 }
 
 type tile struct{ Class, Value, Name string }
@@ -71,6 +71,7 @@ type picture struct {
 const (
 	weakSQNR = 15
 	fullBar  = 60
+	maxWeak  = 15 // layers shown without a click
 )
 
 // WritePage writes the report as one HTML file that needs nothing beside it. It reads the photos again that it shows;
@@ -183,7 +184,11 @@ func (p *page) layers() {
 		if l.MACs > 0 {
 			row.MACs, row.Parameters = millions(l.MACs), htmlpage.Count(l.Parameters)
 		}
-		p.LayerRows = append(p.LayerRows, row)
+		if len(p.WeakLayers) < maxWeak {
+			p.WeakLayers = append(p.WeakLayers, row)
+		} else {
+			p.OtherLayers = append(p.OtherLayers, row)
+		}
 	}
 }
 

@@ -79,7 +79,7 @@ func (p *page) costs() {
 			if k >= len(f.Timings) {
 				return ""
 			}
-			return fmt.Sprintf("%.2f ms", f.Timings[k].Median)
+			return fmt.Sprintf("%.2f ms (%.2f)", f.Timings[k].Median, f.Timings[k].Fastest)
 		})
 	}
 	row("file", func(f *Profile) string { return megabytes(f.Bytes) })

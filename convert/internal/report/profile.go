@@ -121,8 +121,9 @@ func Group(all []cost.Operator, taken []int) []Operators {
 }
 
 const (
-	rounds = 5 // the models take turns that often
-	warmUp = 2 // runs before every turn that are not counted
+	rounds  = 5   // the models take turns that often
+	warmUp  = 2   // runs before every turn that are not counted
+	maxRuns = 100 // runs of a turn at most, whatever the budget
 )
 
 // clock times the models on that many threads each.
@@ -160,23 +161,22 @@ func clock(ctx context.Context, budget time.Duration, threads int, models [][]by
 	return timings, nil
 }
 
-// turn appends the durations of as many runs as the budget allows, but of one.
+// turn appends the durations of as many runs as the budget allows, and of one where it allows none.
 func turn(i *tflite.Interpreter, budget time.Duration, took []time.Duration) ([]time.Duration, error) {
 	for range warmUp {
 		if err := i.Invoke(); err != nil {
 			return nil, err
 		}
 	}
-	for start := time.Now(); ; {
+	start := time.Now()
+	for run := 0; run == 0 || run < maxRuns && time.Since(start) < budget; run++ {
 		before := time.Now()
 		if err := i.Invoke(); err != nil {
 			return nil, err
 		}
 		took = append(took, time.Since(before))
-		if time.Since(start) >= budget {
-			return took, nil
-		}
 	}
+	return took, nil
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
