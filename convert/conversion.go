@@ -36,6 +36,7 @@ func (c *conversion) convert(ctx context.Context) (*report.Report, []byte, error
 	if err != nil {
 		return nil, nil, err
 	}
+	start := time.Now()
 	galleryPhotos, queryPhotos, calibPhotos, err := c.list()
 	if err != nil {
 		return nil, nil, err
@@ -52,6 +53,7 @@ func (c *conversion) convert(ctx context.Context) (*report.Report, []byte, error
 		Model: net.Name, Type: "float32", ModelBytes: len(floatFile), FloatBytes: len(floatFile), MaxRecallDrop: c.maxDrop,
 	}
 	if c.float {
+		r.Seconds, r.PeakRSS = time.Since(start).Seconds(), peakRSS()
 		return r, floatFile, c.measure(ctx, r, floatFile, nil, galleryPhotos, queryPhotos)
 	}
 	frames, err := c.sample(ctx, r, calibPhotos, net.Input)
@@ -71,6 +73,7 @@ func (c *conversion) convert(ctx context.Context) (*report.Report, []byte, error
 		return nil, nil, err
 	}
 	r.Type, r.ModelBytes, r.Samples = "int8", len(file), len(frames)
+	r.Seconds, r.PeakRSS = time.Since(start).Seconds(), peakRSS()
 	if err := c.measure(ctx, r, floatFile, file, galleryPhotos, queryPhotos); err != nil {
 		return nil, nil, err
 	}

@@ -15,7 +15,6 @@ import (
 	"xbmedge/convert/internal/report"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/nn"
-	"xbmedge/internal/testdata"
 	"xbmedge/internal/tflite"
 	"xbmedge/internal/tflitefile"
 	"xbmedge/internal/vision"
@@ -306,16 +305,6 @@ func TestRefuses(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
 		t.Errorf("left behind: %v, %v", entries, err)
-	}
-}
-
-func TestInspectRealFile(t *testing.T) {
-	listing, _, err := convert(t, "inspect", testdata.File(t, "tflite/custom_op.tflite"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(listing, `CUSTOM "fake-op-double"`) {
-		t.Errorf("no custom operator in\n%s", listing)
 	}
 }
 

@@ -141,6 +141,12 @@ func (p *page) facts() {
 		add("Size of the float model", megabytes(p.FloatBytes))
 		add("Recall@1 it may lose", fmt.Sprintf("%.2f points", 100*p.MaxRecallDrop))
 	}
+	if p.Seconds > 0 {
+		add("Converted in", fmt.Sprintf("%.1f s", p.Seconds))
+	}
+	if p.PeakRSS > 0 {
+		add("Memory it took", fmt.Sprintf("%.0f MB", float64(p.PeakRSS)/1e6))
+	}
 	if p.Float != nil {
 		add("MACs", millions(p.Float.MACs))
 		add("Parameters", millions(int64(p.Float.Parameters)))

@@ -10,7 +10,9 @@ type Report struct {
 	Type          string   `json:"type"`        // of the model asked for: int8 or float32
 	ModelBytes    int      `json:"model_bytes"` // its size
 	FloatBytes    int      `json:"float_bytes"`
-	Samples       int      `json:"samples"` // calibration photos used
+	Samples       int      `json:"samples"`            // calibration photos used
+	Seconds       float64  `json:"seconds"`            // that converting took, without measuring
+	PeakRSS       int      `json:"peak_rss,omitempty"` // bytes of memory at most until then, where that is known
 	Method        string   `json:"method,omitempty"`
 	FloatLayers   []string `json:"float_layers,omitempty"` // kept in float in the int8 model
 	MaxRecallDrop float64  `json:"max_recall_drop"`
