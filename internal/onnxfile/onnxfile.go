@@ -44,7 +44,7 @@ const (
 const (
 	attributeIsFloat, attributeIsInt, attributeIsInts = 1, 2, 7
 
-	typeFloat, typeHalf, typeDouble, typeBFloat = 1, 10, 11, 16
+	typeFloat, typeInt32, typeInt64, typeBool, typeHalf, typeDouble, typeBFloat = 1, 6, 7, 9, 10, 11, 16
 )
 
 // message is a message in the making.
@@ -77,6 +77,15 @@ func initializer(name string, shape []int, data []float32) message {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
 	}
 	return m.int(tensorType, typeFloat).text(tensorName, name).message(tensorRaw, raw)
+}
+
+// integers is a constant int64 vector.
+func integers(name string, values []int) message {
+	var raw message
+	for _, v := range values {
+		raw = binary.LittleEndian.AppendUint64(raw, uint64(v))
+	}
+	return message{}.int(tensorDims, len(values)).int(tensorType, typeInt64).text(tensorName, name).message(tensorRaw, raw)
 }
 
 // attributes of a node, by name.
