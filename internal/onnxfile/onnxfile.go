@@ -29,11 +29,15 @@ const (
 
 	graphNode, graphName, graphInitializer, graphInput, graphOutput protowire.Number = 1, 2, 5, 11, 12
 
-	nodeInput, nodeOutput, nodeName, nodeType, nodeAttribute protowire.Number = 1, 2, 3, 4, 5
+	nodeInput, nodeOutput, nodeName, nodeType, nodeAttribute, nodeDomain protowire.Number = 1, 2, 3, 4, 5, 7
 
-	attributeName, attributeFloat, attributeInt, attributeInts, attributeType protowire.Number = 1, 2, 3, 8, 20
+	attributeName, attributeFloat, attributeInt, attributeText, attributeTensor protowire.Number = 1, 2, 3, 4, 5
 
-	tensorDims, tensorType, tensorFloats, tensorName, tensorRaw, tensorDoubles, tensorLocation protowire.Number = 1, 2, 4, 8, 9, 10, 14
+	attributeFloats, attributeInts, attributeType protowire.Number = 7, 8, 20
+
+	tensorDims, tensorType, tensorFloats, tensorInt32s, tensorInt64s protowire.Number = 1, 2, 4, 5, 7
+
+	tensorName, tensorRaw, tensorDoubles, tensorLocation protowire.Number = 8, 9, 10, 14
 
 	infoName, infoType, typeTensor, tensorElem, tensorShape, shapeDim, dimValue, dimParam protowire.Number = 1, 2, 1, 1, 2, 1, 1, 2
 
