@@ -132,6 +132,8 @@ func (q *quantizer) operator(i int, op *tflitefile.Operator) error {
 	case tflitefile.HardSwish:
 		q.hardSwish(i, op)
 		return nil
+	case tflitefile.Concatenation:
+		q.rescale(i, op, p)
 	}
 	q.model.Operators = append(q.model.Operators, *op)
 	return nil
@@ -143,6 +145,8 @@ func (q *quantizer) outputParams(i int, op *tflitefile.Operator) (params, error)
 	switch op.Op {
 	case tflitefile.Pad, tflitefile.MaxPool2D, tflitefile.AveragePool2D:
 		return q.activations[op.Inputs[0]], nil
+	case tflitefile.Logistic: // the only one that the kernels take
+		return params{scale: 1.0 / 256, zero: -128}, nil
 	}
 	stats, ok := q.cal.inner[q.model.Tensors[op.Outputs[0]].Name]
 	if !ok {

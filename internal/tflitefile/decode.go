@@ -208,6 +208,9 @@ func (d *decoder) operator(t *flatbuffers.Table, codes []opcode) Operator {
 	case o.Op == FullyConnected && kind == fullyConnectedOptions:
 		activation(0)
 		o.Options.KeepDims = opt.GetBoolSlot(vtable(2), false)
+	case o.Op == Concatenation && kind == concatenationOptions:
+		o.Options.Axis = int(opt.GetInt32Slot(vtable(0), 0))
+		activation(1)
 	case o.Op == Add && kind == addOptions:
 		activation(0)
 	case o.Op == Mean && kind == reducerOptions:

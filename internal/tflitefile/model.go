@@ -121,7 +121,7 @@ const (
 // OpOptions holds what the operators need besides their tensors; the fields that do not belong to one stay zero.
 // Dilation is always 1 in files written here.
 type OpOptions struct {
-	Activation      Activation // CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, MUL, the pools
+	Activation      Activation // CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, MUL, CONCATENATION, the pools
 	Valid           bool       // CONV_2D, DEPTHWISE_CONV_2D, the pools: no padding in place of SAME
 	StrideH         int        // CONV_2D, DEPTHWISE_CONV_2D, the pools
 	StrideW         int
@@ -130,6 +130,7 @@ type OpOptions struct {
 	DepthMultiplier int   // DEPTHWISE_CONV_2D
 	KeepDims        bool  // MEAN, FULLY_CONNECTED
 	NewShape        []int // RESHAPE
+	Axis            int   // CONCATENATION: the dimension that grows; negative ones count from the end
 }
 
 // Model is one graph with its constants.

@@ -12,10 +12,12 @@ type Op int32
 const (
 	Add             Op = 0
 	AveragePool2D   Op = 1
+	Concatenation   Op = 2
 	Conv2D          Op = 3
 	DepthwiseConv2D Op = 4
 	Dequantize      Op = 6
 	FullyConnected  Op = 9
+	Logistic        Op = 14
 	MaxPool2D       Op = 17
 	Mul             Op = 18
 	Reshape         Op = 22
@@ -50,7 +52,7 @@ func lowestVersion(op Op, int8s, keepDims bool) int {
 		return 3
 	case FullyConnected:
 		return 4
-	case Add, Mean, Mul, Pad, Maximum, MaxPool2D, AveragePool2D, Dequantize:
+	case Add, Mean, Mul, Pad, Maximum, MaxPool2D, AveragePool2D, Concatenation, Logistic, Quantize, Dequantize:
 		return 2
 	}
 	return 1

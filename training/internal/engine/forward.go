@@ -78,6 +78,10 @@ func (f *Forward) layer(l *nn.Layer, in []*node, out nn.Shape) *node {
 		y = graph.Add(in[0], in[1])
 	case nn.Mul:
 		y = graph.Mul(in[0], in[1])
+	case nn.Concat:
+		y = graph.Concatenate(in, -1)
+	case nn.Pad:
+		y = fill(fill(in[0], 1, [2]int{l.Around.Top, l.Around.Bottom}, 0), 2, [2]int{l.Around.Left, l.Around.Right}, 0)
 	case nn.MaxPool:
 		y = f.maxPool(l, in[0], out)
 	case nn.AvgPool:
