@@ -32,7 +32,7 @@ const (
 
 // convert returns the model that was asked for and what there is to say about it, whether or not it is good enough.
 func (c *conversion) convert(ctx context.Context) (*report.Report, []byte, error) {
-	net, w, err := nn.ReadNetwork(c.run)
+	net, w, err := c.network()
 	if err != nil {
 		return nil, nil, err
 	}

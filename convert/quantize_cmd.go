@@ -13,28 +13,31 @@ import (
 
 // quantizeFlags is the command line of quantize.
 type quantizeFlags struct {
-	run, calib, test, gallery, out, json, html string
-	float                                      bool
-	samples                                    int
-	seed                                       uint64
-	maxDrop                                    float64
+	source
+	calib, test, gallery, out, json, html string
+
+	float   bool
+	samples int
+	seed    uint64
+	maxDrop float64
 }
 
 func quantizeCommand() cli.Command {
 	return cli.Command{
 		Name: "quantize", Summary: "write an int8 model, calibrated on photos",
-		Long: `Makes a TensorFlow Lite model of a finished run: int8 weights per channel and
-int8 activations per tensor, calibrated on photos, or a float32 model with
---float. It prints the model's size, recall@1 in float and int8, and the cosine
+		Long: `Makes a TensorFlow Lite model of a finished run, or with --from of a network
+that was made elsewhere: int8 weights per channel and int8 activations per
+tensor, calibrated on photos, or a float32 model with --float. It prints the model's size, recall@1 in float and int8, and the cosine
 between the two. An int8 model needs --calib.
 
 When int8 loses more recall@1 than --max-recall-drop, no model is written, and
 the exit code is 1; --html and --json are written all the same, to look at.`,
 		Examples: `xbm-convert quantize --run runs/1 --calib photos/train --test photos/test --out model.tflite --html report.html
-xbm-convert quantize --run runs/1 --float --out float.tflite`,
+xbm-convert quantize --run runs/1 --float --out float.tflite
+xbm-convert quantize --from resnet18.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --calib photos --out model.tflite`,
 		Setup: func(f *cli.Flags) cli.Func {
 			var o quantizeFlags
-			f.StringVar(&o.run, "run", "", "`FOLDER` of a finished run, from xbm-train fit")
+			o.declare(f)
 			f.StringVar(&o.calib, "calib", "", "`FOLDER` of photos to calibrate on, like those the board will see; their labels are not used for it")
 			f.StringVar(&o.test, "test", "", "`FOLDER` of class folders to search for; without it every photo of the gallery is searched among the others")
 			f.StringVar(&o.gallery, "gallery", "", "`FOLDER` of class folders to search in, instead of --calib")
@@ -45,13 +48,16 @@ xbm-convert quantize --run runs/1 --float --out float.tflite`,
 			f.IntVar(&o.samples, "samples", 200, "calibrate on `N` photos drawn from --calib")
 			f.Uint64Var(&o.seed, "seed", 1, "`SEED` of the draw")
 			f.Float64Var(&o.maxDrop, "max-recall-drop", 0.005, "fail when int8 loses more recall@1 than this `SHARE`")
-			f.Require("run", "out")
+			f.Require("out")
 			return o.quantize
 		},
 	}
 }
 
 func (f *quantizeFlags) quantize(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
+	if err := f.check(); err != nil {
+		return err
+	}
 	if !f.float && f.calib == "" {
 		return cli.Usagef("quantize: --calib missing, or --float")
 	}
