@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -24,8 +27,10 @@ type conversion struct {
 	stderr io.Writer
 }
 
+// trunkFile is the int8 trunk of a run whose tail was trained on it, in the run's folder: its quantisation is kept.
+const trunkFile = "trunk.tflite"
+
 const (
-	fewSamples   = 16 // calibration photos below which there is a warning
 	diagnosed    = 32 // photos that the layers of both models are compared on
 	timingBudget = 400 * time.Millisecond
 )
@@ -56,7 +61,11 @@ func (c *conversion) convert(ctx context.Context) (*report.Report, []byte, error
 		r.Seconds, r.PeakRSS = time.Since(start).Seconds(), peakRSS()
 		return r, floatFile, c.measure(ctx, r, floatFile, nil, galleryPhotos, queryPhotos)
 	}
-	frames, err := c.sample(ctx, r, calibPhotos, net.Input)
+	opt, err := c.options(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	frames, err := c.sample(ctx, calibPhotos, net.Input)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -64,7 +73,11 @@ func (c *conversion) convert(ctx context.Context) (*report.Report, []byte, error
 	if err != nil {
 		return nil, nil, err
 	}
-	q, _, err := quantize.Quantize(net, w, cal, quantize.Options{})
+	for _, text := range cal.Warnings {
+		fmt.Fprintf(c.stderr, "warning: %s\n", text)
+	}
+	r.Warnings = cal.Warnings
+	q, _, err := quantize.Quantize(net, w, cal, opt)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -78,13 +91,34 @@ func (c *conversion) convert(ctx context.Context) (*report.Report, []byte, error
 		return nil, nil, err
 	}
 	if _, over := r.OverBound(); over || c.reported() {
-		found, err := quantize.Diagnose(ctx, net, w, cal, quantize.Options{}, frames[:min(len(frames), diagnosed)])
+		found, err := quantize.Diagnose(ctx, net, w, cal, opt, frames[:min(len(frames), diagnosed)])
 		if err != nil {
 			return nil, nil, err
 		}
 		r.Layers = layers(found, m)
 	}
 	return r, file, nil
+}
+
+// options says how to quantise, and notes it.
+func (c *conversion) options(r *report.Report) (quantize.Options, error) {
+	opt := quantize.Options{Method: quantize.Method(c.method), Percentile: c.percentile}
+	r.Method = c.method
+	if c.run == "" {
+		return opt, nil
+	}
+	trunk := filepath.Join(c.run, trunkFile)
+	raw, err := os.ReadFile(trunk)
+	if errors.Is(err, fs.ErrNotExist) {
+		return opt, nil
+	}
+	if err != nil {
+		return opt, fmt.Errorf("read the run's trunk: %w", err)
+	}
+	if opt.Fixed, err = tflitefile.Decode(raw); err != nil {
+		return opt, fmt.Errorf("read the run's trunk %s: %w", trunk, err)
+	}
+	return opt, nil
 }
 
 // list returns the photos of the three folders; gallery and queries are empty where there is nothing to measure on.
@@ -111,8 +145,8 @@ func (c *conversion) list() (gallery, queries, calib []photos.Photo, err error) 
 }
 
 // sample draws the calibration photos and brings them to the network's input size. Photos that cannot be read are
-// reported and left out; few left are a warning, none an error.
-func (c *conversion) sample(ctx context.Context, r *report.Report, all []photos.Photo, input nn.Shape) ([]vision.Frame, error) {
+// reported and left out; none left is an error.
+func (c *conversion) sample(ctx context.Context, all []photos.Photo, input nn.Shape) ([]vision.Frame, error) {
 	rng := rand.New(rand.NewPCG(c.seed, 0))
 	all = slices.Clone(all) // it may be the gallery as well
 	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
@@ -136,17 +170,7 @@ func (c *conversion) sample(ctx context.Context, r *report.Report, all []photos.
 		fmt.Fprintf(c.stderr, "skipped for calibration: %v\n", s.Err)
 	}
 	frames = slices.DeleteFunc(frames, func(f vision.Frame) bool { return f.Pix == nil })
-	if len(frames) < fewSamples {
-		c.warn(r, fmt.Sprintf("calibrated on %d photos: with fewer than %d the ranges of the values are guesswork; 100 or more "+
-			"that look like what the board will see are good", len(frames), fewSamples))
-	}
 	return frames, nil
-}
-
-// warn says it now, and again in the report.
-func (c *conversion) warn(r *report.Report, text string) {
-	fmt.Fprintf(c.stderr, "warning: %s\n", text)
-	r.Warnings = append(r.Warnings, text)
 }
 
 // measure fills in what photos tell and, for a report, what the models ask of the machine. int8File may be nil.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 
 	"xbmedge/convert/internal/report"
 	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
+	"xbmedge/internal/quantize"
 	"xbmedge/internal/tflite"
 )
 
@@ -16,10 +18,12 @@ type quantizeFlags struct {
 	source
 	calib, test, gallery, out, json, html string
 
-	float   bool
-	samples int
-	seed    uint64
-	maxDrop float64
+	float      bool
+	method     string
+	percentile float64
+	samples    int
+	seed       uint64
+	maxDrop    float64
 }
 
 func quantizeCommand() cli.Command {
@@ -45,6 +49,9 @@ xbm-convert quantize --from resnet18.onnx --mean 0.485,0.456,0.406 --std 0.229,0
 			f.StringVar(&o.json, "json", "", "also write a report as JSON to this `FILE`")
 			f.StringVar(&o.html, "html", "", "also write a report as a page to this `FILE`; it needs nothing beside it")
 			f.BoolVar(&o.float, "float", false, "write the float32 model, not an int8 one")
+			f.StringVar(&o.method, "method", string(quantize.MSE), "how the range of every activation is chosen: `METHOD` "+strings.Join(methods(), ", "))
+			f.OneOf("method", methods()...)
+			f.Float64Var(&o.percentile, "percentile", quantize.DefaultPercentile, "with --method percentile: the share of values that stays inside, in `PERCENT`")
 			f.IntVar(&o.samples, "samples", 200, "calibrate on `N` photos drawn from --calib")
 			f.Uint64Var(&o.seed, "seed", 1, "`SEED` of the draw")
 			f.Float64Var(&o.maxDrop, "max-recall-drop", 0.005, "fail when int8 loses more recall@1 than this `SHARE`")
@@ -63,6 +70,9 @@ func (f *quantizeFlags) quantize(ctx context.Context, _ []string, stdout, stderr
 	}
 	if f.samples < 1 || !(f.maxDrop >= 0) { // no number is not a bound either
 		return cli.Usagef("--samples must be at least 1 and --max-recall-drop not negative")
+	}
+	if !(f.percentile > 50 && f.percentile <= 100) {
+		return cli.Usagef("--percentile is %g; take one above 50 and up to 100", f.percentile)
 	}
 	// Asked before the long work, not after it.
 	if err := checkOutputs(f.out, f.json, f.html); err != nil {
@@ -86,6 +96,15 @@ func (f *quantizeFlags) quantize(ctx context.Context, _ []string, stdout, stderr
 	}
 	summarise(stdout, r)
 	return f.writeReports(ctx, r)
+}
+
+// methods are the names of the calibration methods.
+func methods() []string {
+	var names []string
+	for _, m := range quantize.Methods() {
+		names = append(names, string(m))
+	}
+	return names
 }
 
 // reported says whether a report is asked for.
