@@ -198,6 +198,9 @@ func (b *Bundle) Files(each func(name string, data []byte) error) error {
 	return nil
 }
 
+// Encode writes the bundle's file.
+func (b *Bundle) Encode(w io.Writer) error { return pack(w, b.all()) }
+
 // all are the files of the archive.
 func (b *Bundle) all() []file {
 	all := []file{{manifestName, b.text}}
