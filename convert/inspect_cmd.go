@@ -11,6 +11,7 @@ import (
 
 	"xbmedge/convert/internal/cost"
 	"xbmedge/convert/internal/report"
+	"xbmedge/internal/bundle"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/tflite"
 	"xbmedge/internal/tflitefile"
@@ -18,22 +19,29 @@ import (
 
 func inspectCommand() cli.Command {
 	return cli.Command{
-		Name: "inspect", Args: "FILE", Summary: "list a model's tensors and operators, and what they cost",
+		Name: "inspect", Args: "FILE", Summary: "list a model's tensors, operators and costs, or what a bundle holds",
 		Long: `Lists the tensors, with their quantisation, and the operators of any .tflite
 file, with their multiply-accumulates (MACs), and says which operators XNNPACK
-computes. For that it opens the model, last of all.`,
-		Examples: "xbm-convert inspect model.tflite",
+computes. For that it opens the model, last of all. Of a bundle (.xbm) it lists
+what the manifest says, and the parts.`,
+		Examples: "xbm-convert inspect model.tflite\nxbm-convert inspect shelf.xbm",
 		Setup:    func(*cli.Flags) cli.Func { return inspect },
 	}
 }
 
 func inspect(_ context.Context, files []string, stdout, _ io.Writer) error {
 	if len(files) != 1 {
-		return cli.Usagef("inspect takes one .tflite file")
+		return cli.Usagef("inspect takes one .tflite or .xbm file")
 	}
 	raw, err := os.ReadFile(files[0])
 	if err != nil {
 		return fmt.Errorf("inspect: %w", err)
+	}
+	if bundle.IsBundle(raw) {
+		if err := inspectBundle(raw, stdout); err != nil {
+			return fmt.Errorf("inspect %s: %w", files[0], err)
+		}
+		return nil
 	}
 	m, err := tflitefile.Decode(raw)
 	if err != nil {

@@ -28,11 +28,12 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 type header struct {
-	Version    int     `json:"version"`
-	Model      Model   `json:"model"`
-	Threshold  float32 `json:"threshold"`
-	Revision   uint64  `json:"revision"`
-	Identities []Entry `json:"identities"`
+	Version    int      `json:"version"`
+	Model      Model    `json:"model"`
+	Others     []string `json:"other_spaces,omitempty"`
+	Threshold  float32  `json:"threshold"`
+	Revision   uint64   `json:"revision"`
+	Identities []Entry  `json:"identities"`
 }
 
 var (
@@ -44,7 +45,7 @@ var (
 
 // Encode returns the gallery as a file's content.
 func (g *Gallery) Encode() ([]byte, error) {
-	h := header{fileVersion, g.model, g.threshold, g.revision, g.entries}
+	h := header{fileVersion, g.model, g.others, g.threshold, g.revision, g.entries}
 	if h.Identities == nil {
 		h.Identities = []Entry{}
 	}
@@ -76,16 +77,17 @@ func (g *Gallery) Save(path string) error {
 	return nil
 }
 
-// Load reads a gallery file for use with a model. Errors wrap ErrCorrupt or ErrWrongModel where they apply; the latter
-// names both models.
-func Load(path string, model Model) (*Gallery, error) {
+// Load reads a gallery file for use with a model, which reads its own embedding space and those in readable, and makes the
+// gallery the model's. Errors wrap ErrCorrupt or ErrWrongModel where they apply; the latter names both models.
+func Load(path string, model Model, readable ...string) (*Gallery, error) {
 	g, err := Read(path)
 	if err != nil {
 		return nil, err
 	}
-	if g.model.SHA256 != model.SHA256 || g.model.Dim != model.Dim {
+	made := g.model
+	if err := g.adopt(model, readable); err != nil {
 		return nil, fmt.Errorf("gallery %s: %w: it was made with %v, the model in use is %v; take the one it was made with, or enroll into a new file",
-			path, ErrWrongModel, g.model, model)
+			path, err, made, model)
 	}
 	return g, nil
 }
@@ -143,7 +145,10 @@ func Decode(data []byte) (*Gallery, error) {
 	if err := g.SetThreshold(h.Threshold); err != nil {
 		return bad("%v", err)
 	}
-	g.revision = h.Revision
+	if len(h.Others) > maxSpaces {
+		return bad("embeddings of %d spaces, at most %d are allowed", len(h.Others), maxSpaces)
+	}
+	g.revision, g.others = h.Revision, h.Others
 	if len(h.Identities) > MaxIdentities {
 		return bad("%d identities, at most %d are allowed", len(h.Identities), MaxIdentities)
 	}

@@ -48,7 +48,7 @@ calibrated on all that is enrolled.`,
 xbm-agent enroll --model m.tflite --gallery things.gallery --dir photos/train`,
 		Setup: func(f *cli.Flags) cli.Func {
 			var e enrolment
-			f.StringVar(&e.model, "model", "", "embedding model `FILE` (.tflite)")
+			f.StringVar(&e.model, "model", "", "embedding model `FILE` (.xbm or .tflite)")
 			f.StringVar(&e.gallery, "gallery", "", "gallery `FILE`; made when it is not there")
 			f.StringVar(&e.dir, "dir", "", "`FOLDER` with one sub-folder of pictures for each thing")
 			f.StringVar(&e.background, "background", "", "`FOLDER` of pictures that show nothing enrolled, for a better threshold")
@@ -72,21 +72,21 @@ func (o *enrolment) run(ctx context.Context, args []string, stdout, stderr io.Wr
 		return err
 	}
 	log := newLogger(stderr, config.Log{Level: "info"})
-	embedder, err := openModel(o.model, o.threads, log)
+	embedder, err := openModel(ctx, o.model, o.threads, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, embedder.Close()) }()
-	g, err := gallery.Load(o.gallery, galleryModel(embedder))
+	g, err := embedder.LoadGallery(o.gallery)
 	if errors.Is(err, os.ErrNotExist) {
-		g, err = gallery.New(galleryModel(embedder))
+		g, err = gallery.New(embedder.ForGallery())
 	}
 	if err != nil {
 		return err
 	}
 	out := enrolled{Gallery: o.gallery}
 	before := g.Len()
-	if out.Skipped, err = enrollAll(ctx, g, embedder, things, o.most, stderr); err != nil {
+	if out.Skipped, err = enrollAll(ctx, g, embedder.Embedder, things, o.most, stderr); err != nil {
 		return err
 	}
 	out.Added = g.Len() - before
@@ -94,7 +94,7 @@ func (o *enrolment) run(ctx context.Context, args []string, stdout, stderr io.Wr
 		if err := g.SetThreshold(float32(o.threshold)); err != nil {
 			return err
 		}
-	} else if out.Calibration, err = calibrate(ctx, g, embedder, o.far, o.background, stderr); err != nil {
+	} else if out.Calibration, err = calibrate(ctx, g, embedder.Embedder, o.far, o.background, stderr); err != nil {
 		return err
 	}
 	if err := g.Save(o.gallery); err != nil {

@@ -9,16 +9,16 @@ import (
 
 	"xbmedge/agent/internal/app"
 	"xbmedge/agent/internal/config"
-	"xbmedge/internal/embed"
+	"xbmedge/agent/internal/model"
 )
 
 // reloader takes over a changed configuration, model and gallery while the agent runs.
 type reloader struct {
-	load     func() (*config.Config, error)
-	app      *app.App
-	parts    app.Parts
-	embedder *embed.Embedder // at work; belongs to the reloader
-	log      *slog.Logger
+	load  func() (*config.Config, error)
+	app   *app.App
+	parts app.Parts
+	model *model.Model // at work; belongs to the reloader
+	log   *slog.Logger
 }
 
 // run reloads at each signal until ctx ends, and closes the model that is then at work.
@@ -42,18 +42,19 @@ func (r *reloader) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	embedder, g, err := open(cfg, r.log)
+	with, err := open(ctx, cfg, r.log)
 	if err != nil {
 		return err
 	}
-	parts := r.parts
-	parts.Embedder, parts.Quant, parts.Gallery = embedder, embedder.Model().Quant, g
+	g, parts := with.gallery, r.parts
+	parts.Embedder, parts.Quant, parts.Gallery = with.model, with.model.Model().Quant, g
 	if err := r.app.Reload(ctx, cfg, parts); err != nil {
-		return errors.Join(err, embedder.Close())
+		return errors.Join(err, with.model.Close())
 	}
-	old := r.embedder
-	r.embedder, r.parts = embedder, parts
-	r.log.Info("reloaded", "cameras", len(cfg.Cameras), "model", embedder.Model().Name, "identities", len(g.Entries()),
+	old := r.model
+	r.model, r.parts = with.model, parts
+	with.versions.Ran(with.model.Info)
+	r.log.Info("reloaded", "cameras", len(cfg.Cameras), "model", with.model.Model().Name, "identities", len(g.Entries()),
 		"embeddings", g.Len(), "threshold", g.Threshold())
 	if err := old.Close(); err != nil {
 		return fmt.Errorf("close the old model: %w", err)

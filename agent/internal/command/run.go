@@ -13,12 +13,12 @@ import (
 	"xbmedge/agent/internal/app"
 	"xbmedge/agent/internal/board"
 	"xbmedge/agent/internal/config"
+	"xbmedge/agent/internal/model"
 	"xbmedge/agent/internal/results"
 	"xbmedge/agent/internal/systemd"
 	"xbmedge/camera"
 	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
-	"xbmedge/internal/embed"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/tflite"
 )
@@ -57,12 +57,13 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 		return setupError{err}
 	}
 	log := newLogger(stderr, cfg.Log)
-	embedder, g, err := open(cfg, log)
+	with, err := open(ctx, cfg, log)
 	if err != nil {
 		return setupError{err}
 	}
-	r := &reloader{load: o.load, embedder: embedder, log: log}
-	defer func() { err = errors.Join(err, r.embedder.Close()) }()
+	g := with.gallery
+	r := &reloader{load: o.load, model: with.model, log: log}
+	defer func() { err = errors.Join(err, r.model.Close()) }()
 	if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
 		log.Warn("the state folder cannot be made; nothing is kept across restarts", "error", err)
 	}
@@ -76,7 +77,7 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 		return err
 	}
 	parts := app.Parts{
-		Embedder: embedder, Quant: embedder.Model().Quant, Gallery: g, Manager: manager, Board: board.New("/"), Log: log,
+		Embedder: with.model, Quant: with.model.Model().Quant, Gallery: g, Manager: manager, Board: board.New("/"), Log: log,
 	}
 	if o.results != "" {
 		file, failed := results.Create(o.results)
@@ -90,7 +91,8 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 	if err != nil {
 		return setupError{err}
 	}
-	log.Info("agent starts", "node", cfg.Node, "model", embedder.Model().Name, "identities", len(g.Entries()),
+	with.versions.Ran(with.model.Info)
+	log.Info("agent starts", "node", cfg.Node, "model", with.model.Model().Name, "identities", len(g.Entries()),
 		"embeddings", g.Len(), "threshold", g.Threshold())
 	r.app, r.parts = a, parts
 	err = withReloads(ctx, r, hangups, a.Run)
@@ -130,51 +132,45 @@ func configFlags(f *cli.Flags) (load func() (*config.Config, error)) {
 	return func() (*config.Config, error) { return config.Load(*path, set...) }
 }
 
-// open refuses parts that are missing, and opens the model and its gallery.
-func open(cfg *config.Config, log *slog.Logger) (*embed.Embedder, *gallery.Gallery, error) {
-	if err := tflite.Available(); err != nil {
-		return nil, nil, err
-	}
-	for id, cam := range cfg.Cameras {
-		if err := camera.Check(app.SourceConfig(cam)); cam.Enabled && err != nil {
-			return nil, nil, fmt.Errorf("cameras.%s: %w", id, err)
-		}
-	}
-	embedder, err := openModel(cfg.Model.Path, cfg.Model.Threads, log)
-	if err != nil {
-		return nil, nil, fmt.Errorf("model.path: %w", err)
-	}
-	g, err := loadGallery(cfg.Gallery.Path, embedder)
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("gallery.path: %w", err), embedder.Close())
-	}
-	return embedder, g, nil
+// opened is what the agent recognises with.
+type opened struct {
+	model    *model.Model
+	gallery  *gallery.Gallery
+	versions *model.Versions
 }
 
-func openModel(path string, threads int, log *slog.Logger) (*embed.Embedder, error) {
+// open refuses parts that are missing, and opens the model and its gallery.
+func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (*opened, error) {
 	if err := tflite.Available(); err != nil {
 		return nil, err
 	}
-	model, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read model: %w", err)
+	for id, cam := range cfg.Cameras {
+		if err := camera.Check(app.SourceConfig(cam)); cam.Enabled && err != nil {
+			return nil, fmt.Errorf("cameras.%s: %w", id, err)
+		}
 	}
-	embedder, err := embed.New(model, embed.Options{Threads: threads, Log: log})
+	versions, err := model.OpenVersions(cfg.StateDir, log)
 	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", path, err)
+		return nil, fmt.Errorf("state_dir: %w", err)
 	}
-	return embedder, nil
+	m, err := model.Open(ctx, model.Options{
+		Path: cfg.Model.Path, Threads: cfg.Model.Threads, Keys: cfg.Model.Keys, Trial: &model.Trial{}, Log: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("model.path: %w", err)
+	}
+	if err := versions.Check(m.Info); err != nil && !cfg.Model.AllowDowngrade {
+		return nil, errors.Join(fmt.Errorf("model.path: %w", err), m.Close())
+	}
+	g, err := m.LoadGallery(cfg.Gallery.Path)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("gallery.path: %w", err), m.Close())
+	}
+	m.Describe(log, g)
+	return &opened{m, g, versions}, nil
 }
 
-func galleryModel(e *embed.Embedder) gallery.Model {
-	m := e.Model()
-	return gallery.Model{Name: m.Name, SHA256: m.SHA256, Dim: m.Dim}
-}
-
-func loadGallery(path string, e *embed.Embedder) (*gallery.Gallery, error) {
-	g, err := gallery.Load(path, galleryModel(e))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w; make it with `xbm-agent enroll`", err)
-	}
-	return g, err
+// openModel opens a model without trying it first, for commands that are no service.
+func openModel(ctx context.Context, path string, threads int, log *slog.Logger) (*model.Model, error) {
+	return model.Open(ctx, model.Options{Path: path, Threads: threads, Log: log})
 }

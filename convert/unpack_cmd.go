@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"xbmedge/internal/atomicfile"
+	"xbmedge/internal/bundle"
+	"xbmedge/internal/cli"
+)
+
+func unpackCommand() cli.Command {
+	return cli.Command{
+		Name: "unpack", Args: "FILE", Summary: "write the parts of a bundle into a folder",
+		Long: `Checks the bundle's hashes and writes its parts into a new folder. There
+minisign -Vm manifest.json -P KEY verifies the signature without this program.`,
+		Examples: "xbm-convert unpack shelf.xbm --out shelf",
+		Setup: func(f *cli.Flags) cli.Func {
+			out := f.String("out", "", "the `FOLDER` to make")
+			f.Require("out")
+			return func(_ context.Context, files []string, stdout, _ io.Writer) error {
+				if len(files) != 1 {
+					return cli.Usagef("unpack takes one .xbm file")
+				}
+				return unpack(files[0], *out, stdout)
+			}
+		},
+	}
+}
+
+func unpack(path, out string, stdout io.Writer) error {
+	b, err := bundle.Open(path)
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(out, 0o755); errors.Is(err, os.ErrExist) { //nolint:gosec // meant to be read by others
+		return fmt.Errorf("unpack: %s is there already; name a new folder", out)
+	} else if err != nil {
+		return fmt.Errorf("unpack: %w", err)
+	}
+	n := 0
+	err = b.Files(func(name string, data []byte) error {
+		n++
+		target := filepath.Join(out, filepath.FromSlash(name))           // names of parts stay below the folder: see bundle
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil { //nolint:gosec // as above
+			return fmt.Errorf("unpack: %w", err)
+		}
+		return atomicfile.WriteBytes(target, 0o644, data)
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%d files in %s\n", n, out)
+	return err
+}
