@@ -12,6 +12,9 @@ import (
 	"unicode/utf8"
 
 	"xbmedge/internal/atomicfile"
+	"xbmedge/internal/embed"
+	"xbmedge/internal/photos"
+	"xbmedge/internal/retrieval"
 	"xbmedge/training/internal/dataset"
 	"xbmedge/training/internal/engine"
 )
@@ -128,7 +131,7 @@ func (d *Description) change(change func(*Config) error) error {
 // goBackTo takes the state of a checkpoint.
 func (f *fitting) goBackTo(c *checkpoint, data string) error {
 	if c.Inputs != f.at.Inputs {
-		return fmt.Errorf("the photos in %s, or the weights it started from, are no longer those it began with: "+
+		return fmt.Errorf("the photos in %s, or the weights it started from, or compatible.model, are no longer those it began with: "+
 			"put them back, or start anew with another --out", data)
 	}
 	if err := f.sampler.Restore(c.sampler); err != nil {
@@ -171,7 +174,10 @@ type fitting struct {
 	learner  *learner
 	sampler  *dataset.PKSampler
 	inputs   inputs
-	lessons  *lessons // nil without a teacher
+	lessons  *lessons             // nil without a teacher
+	old      retrieval.Embeddings // of all photos, as an older model has them; empty without
+	oldRef   *embed.ModelRef      // nil without
+	photos   []photos.Photo       // all of them
 	labels   []int
 	learned  []int            // indices of photos that are learned from; their labels are 0…n−1
 	held     []int            // indices of photos held back
@@ -215,6 +221,17 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 			return nil, err
 		}
 	}
+	var old *oldModel
+	if f.cfg.Compatible.on() {
+		out, err := f.parts.whole.Output()
+		if err != nil {
+			return nil, err
+		}
+		if old, err = newOldModel(&f.cfg.Compatible, out.C); err != nil {
+			return nil, err
+		}
+		f.oldRef = &old.ref
+	}
 	photos, err := f.loadPhotos(ctx, d.Data)
 	if err != nil {
 		return nil, err
@@ -233,8 +250,14 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 	if err := f.prepareInputs(ctx, photos, taught); err != nil {
 		return nil, err
 	}
-	f.at.Inputs = fingerprint(f.labels, photos, f.parts, taught)
-	f.learner, err = newLearner(backend, f.parts.tail, f.parts.weights, 1+slices.Max(trainLabels), f.lessons, f.cfg)
+	var fixed *references
+	if old != nil {
+		if fixed, err = f.takeOldEmbeddings(ctx, old); err != nil {
+			return nil, err
+		}
+	}
+	f.at.Inputs = fingerprint(f.labels, photos, f.parts, taught, old)
+	f.learner, err = newLearner(backend, f.parts.tail, f.parts.weights, 1+slices.Max(trainLabels), f.lessons, fixed, f.cfg)
 	return f, err
 }
 

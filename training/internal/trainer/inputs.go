@@ -160,9 +160,9 @@ func runOne(interpreter *tflite.Interpreter, i int, fill func(i int, dst []float
 	return nil
 }
 
-// fingerprint tells apart what a run learns from: the photos' pixels and classes, the weights of a frozen trunk, and
-// the teacher's.
-func fingerprint(labels []int, photos *frames.Store, m *parts, t *teacher) string {
+// fingerprint tells apart what a run learns from: the photos' pixels and classes, the weights of a frozen trunk and of
+// the teacher, and the model that it is compatible with.
+func fingerprint(labels []int, photos *frames.Store, m *parts, t *teacher, old *oldModel) string {
 	sum := sha256.New()
 	for i, label := range labels {
 		width, height := photos.Size(i)
@@ -173,6 +173,9 @@ func fingerprint(labels []int, photos *frames.Store, m *parts, t *teacher) strin
 	}
 	if t != nil {
 		fmt.Fprint(sum, " teacher ", t.sum)
+	}
+	if old != nil {
+		fmt.Fprint(sum, " compatible ", old.ref.SHA256)
 	}
 	return hex.EncodeToString(sum.Sum(nil))
 }

@@ -42,12 +42,12 @@ type learner struct {
 	params   []optim.Param
 }
 
-func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, classes int, taught *lessons, cfg *Config) (*learner, error) {
+func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, classes int, taught *lessons, old *references, cfg *Config) (*learner, error) {
 	dim, err := net.Output()
 	if err != nil {
 		return nil, err
 	}
-	if err := cfg.checkMemory(e, net.Input.Size(), dim.C); err != nil {
+	if err := cfg.checkMemory(e, net.Input.Size(), dim.C, old); err != nil {
 		return nil, err
 	}
 	store := model.NewStore()
@@ -78,6 +78,9 @@ func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, classes int, ta
 		}
 		if cfg.XBM.Size > 0 {
 			l.addMemory(dim.C)
+		}
+		if old != nil {
+			l.addReferences(old)
 		}
 		l.store.VariableWithValue(stepVariable, int32(0)).SetTrainable(false)
 		spread := []bool{true, true, false} // x, labels, rate
@@ -127,6 +130,9 @@ func (l *learner) build(_ *model.Scope, in []*graph.Node) []*graph.Node {
 	loss := graph.ScalarZero(g, dtypes.Float32)
 	if weight := l.cfg.Loss.Weight; weight > 0 {
 		loss = graph.MulScalar(l.classLoss(embeddings, labels, before), weight)
+	}
+	if l.cfg.Compatible.on() {
+		loss = graph.Add(loss, graph.MulScalar(l.compatibleLoss(embeddings, labels), l.cfg.Compatible.Weight))
 	}
 	if l.lessons != nil {
 		taught := in[3]

@@ -35,31 +35,26 @@ func (f *fitting) evaluate(ctx context.Context) (*Metrics, error) {
 	if !allFinite(all) {
 		return nil, fmt.Errorf("%w: after step %d the embeddings are no numbers any more", errDiverged, f.at.Step)
 	}
-	pick := func(indices []int) (retrieval.Embeddings, []int) {
-		e := retrieval.Embeddings{Dim: dim}
-		var labels []int
-		for _, i := range indices {
-			e.Data = append(e.Data, all[i*dim:(i+1)*dim]...)
-			labels = append(labels, f.labels[i])
-		}
-		return e, labels
-	}
+	fresh := retrieval.Embeddings{Dim: dim, Data: all}
 	asking, among := f.measured()
-	gallery, galleryLabels := pick(among)
+	gallery, galleryLabels := rows(fresh, f.labels, among)
 	m := &Metrics{Step: f.at.Step}
 	opt := retrieval.Options{Ks: []int{1, 5}}
 	var found *retrieval.Evaluation
 	if len(asking) == 0 {
 		found, err = retrieval.EvaluateLeaveOneOut(ctx, gallery, galleryLabels, opt)
 	} else {
-		queries, queryLabels := pick(asking)
+		queries, queryLabels := rows(fresh, f.labels, asking)
 		found, err = retrieval.Evaluate(ctx, queries, queryLabels, gallery, galleryLabels, opt)
 	}
 	if err != nil {
 		return nil, err
 	}
 	m.RecallAt1, m.RecallAt5, m.MAP = found.Recall[0], found.Recall[1], found.MAP
-	return m, nil
+	if f.old.Len() > 0 {
+		err = f.measureCompatible(ctx, m, fresh)
+	}
+	return m, err
 }
 
 // measure evaluates, records the result and keeps the weights if they are the best so far.

@@ -46,17 +46,24 @@ type Metrics struct {
 	RecallAt1    float64 `json:"recall_at_1"`
 	RecallAt5    float64 `json:"recall_at_5"`
 	MAP          float64 `json:"map"`
-	ImagesPerSec float64 `json:"images_per_second"`
-	Best         bool    `json:"best"`
+	// The same photos, looking among the old model's embeddings (compatible.model).
+	CompatibleRecallAt1 float64 `json:"compatible_recall_at_1,omitempty"`
+	CompatibleMAP       float64 `json:"compatible_map,omitempty"`
+	ImagesPerSec        float64 `json:"images_per_second"`
+	Best                bool    `json:"best"`
 }
 
 // better reports whether m is a better checkpoint than best: by mean average precision, which every photo moves a
-// little, then by recall@1, which on a few held-back photos is all steps.
+// little, then by recall@1, which on a few held-back photos is all steps. Where there is an old model, what is found
+// among its embeddings counts as much as what is found among the network's own.
 func (m *Metrics) better(best *Metrics) bool {
-	if best == nil || m.MAP != best.MAP {
-		return best == nil || m.MAP > best.MAP
+	if best == nil {
+		return true
 	}
-	return m.RecallAt1 > best.RecallAt1
+	if a, b := m.MAP+m.CompatibleMAP, best.MAP+best.CompatibleMAP; a != b {
+		return a > b
+	}
+	return m.RecallAt1+m.CompatibleRecallAt1 > best.RecallAt1+best.CompatibleRecallAt1
 }
 
 // folder is a run folder.
