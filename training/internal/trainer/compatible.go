@@ -29,7 +29,7 @@ func (c *CompatibleConfig) on() bool { return c.Model != "" }
 
 func (c *Config) validateCompatible() []error {
 	var faults []error
-	if !(c.Compatible.Weight > 0) {
+	if c.Compatible.on() && !(c.Compatible.Weight > 0) {
 		faults = append(faults, fmt.Errorf("compatible.weight is %g: must be above 0; leave compatible.model empty for no older model", c.Compatible.Weight))
 	}
 	if c.Compatible.on() && c.Loss.pairs() == nil {

@@ -57,6 +57,7 @@ type NetworkConfig struct {
 	// Freeze names the last layer of the frozen trunk, for example pool (only the head learns) or features.15.add.
 	// Empty: everything is trained.
 	Freeze string `yaml:"freeze" json:"freeze"`
+	Trunk  string `yaml:"trunk" json:"trunk"` // in what numbers the frozen trunk is run: float or int8; empty, in older runs: float
 	// Views is how many augmented views of each photo a frozen trunk and a teacher are run on; 0: the plain photo alone.
 	Views int `yaml:"views" json:"views"`
 }
@@ -103,7 +104,7 @@ func DefaultConfig() Config {
 		Seed: 1, Backend: "go", Precision: precisionFull,
 		Network: NetworkConfig{
 			Name: backbone.Name, Width: backbone.Width, Channels: []int{32, 64, 128, 256}, Size: 128, DeploySize: 160, Embedding: 128,
-			Pooling: string(nn.AvgPooling), Head: headDense, BatchNorm: bnTrained, Freeze: "features.10.add", Views: 6,
+			Pooling: string(nn.AvgPooling), Head: headDense, BatchNorm: bnTrained, Freeze: "features.10.add", Trunk: trunkFloat, Views: 6,
 		},
 		Data:       defaultData(),
 		Sampler:    SamplerConfig{Classes: 16, Photos: 4},
@@ -166,6 +167,8 @@ func (c *Config) Validate() error {
 	check(n.DeploySize == 0 || n.Pooling != string(nn.MaxPooling), "network.deploy_size needs another network.pooling than max, whose window is as large as the map")
 	check(n.Embedding >= 0 && n.Embedding <= 4096, "network.embedding is %d: take 0 to 4096", n.Embedding)
 	check(n.Freeze == "" || !n.fromNothing(), "network.freeze is %q but the network starts from nothing: a trunk is frozen only with network.weights", n.Freeze)
+	check(n.Trunk == trunkFloat || n.Trunk == trunkInt8 || n.Trunk == "", "network.trunk is %q: take float or int8", n.Trunk)
+	check(n.Trunk != trunkInt8 || n.Freeze != "", "network.trunk is int8, but no trunk is frozen: set network.freeze to its last layer")
 	check(n.BatchNorm == bnTrained || n.BatchNorm == bnFrozen || n.BatchNorm == bnFolded,
 		"network.batch_norm is %q: take trained, frozen or folded", n.BatchNorm)
 	check(n.Views >= 0 && n.Views < 1<<16, "network.views is %d: take 0 to some hundreds", n.Views)

@@ -60,7 +60,7 @@ func Start(ctx context.Context, d Description, run string, progress Progress, lo
 	if err != nil {
 		return nil, err
 	}
-	if err := f.folder.create(&d, kept); err != nil {
+	if err := f.folder.create(&d, f.trunk, kept); err != nil {
 		return nil, err
 	}
 	return f.begin(ctx, &d)
@@ -174,6 +174,7 @@ type fitting struct {
 	learner  *learner
 	sampler  *dataset.PKSampler
 	inputs   inputs
+	trunk    []byte               // int8 model of the frozen trunk; nil where it is run in float or there is none
 	lessons  *lessons             // nil without a teacher
 	old      retrieval.Embeddings // of all photos, as an older model has them; empty without
 	oldRef   *embed.ModelRef      // nil without
@@ -256,7 +257,7 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 			return nil, err
 		}
 	}
-	f.at.Inputs = fingerprint(f.labels, photos, f.parts, taught, old)
+	f.at.Inputs = fingerprint(f.labels, photos, f.parts, f.trunk, taught, old)
 	f.learner, err = newLearner(backend, f.parts.tail, f.parts.weights, 1+slices.Max(trainLabels), f.lessons, fixed, f.cfg)
 	return f, err
 }
@@ -266,6 +267,11 @@ func (f *fitting) prepareInputs(ctx context.Context, photos dataset.Source, taug
 	views := newViewSet(photos, f.cfg)
 	var err error
 	switch {
+	case f.parts.trunk != nil && f.cfg.Network.Trunk == trunkInt8:
+		if f.trunk, err = f.int8Trunk(ctx, photos); err != nil {
+			return err
+		}
+		f.inputs, err = newInt8Outputs(ctx, views, f.parts, f.trunk, f.cfg, f.prepared("frozen trunk"))
 	case f.parts.trunk != nil:
 		f.inputs, err = newTrunkOutputs(ctx, views, f.parts, f.cfg, f.prepared("frozen trunk"))
 	case taught != nil:

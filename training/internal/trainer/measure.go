@@ -29,7 +29,7 @@ func (f *fitting) evaluate(ctx context.Context) (*Metrics, error) {
 		retrieval.Normalize(y)
 		copy(all[i*dim:], y)
 	}
-	if err := runAll(ctx, file, len(f.labels), f.cfg.workers(), f.inputs.Plain, keep, func(int) {}); err != nil {
+	if err := runAll(ctx, file, len(f.labels), f.cfg.workers(), inFloat(f.inputs.Plain, keep), func(int) {}); err != nil {
 		return nil, err
 	}
 	if !allFinite(all) {

@@ -113,8 +113,8 @@ func (f folder) empty() error {
 	return fmt.Errorf("%s already holds a run: take another --out, or go on with it by --resume %s", f, f)
 }
 
-// create makes a new run folder, and opens its log.
-func (f folder) create(d *Description, log *runLog) error {
+// create makes a new run folder, with the int8 model of its trunk unless that is nil, and opens its log.
+func (f folder) create(d *Description, trunk []byte, log *runLog) error {
 	if err := os.MkdirAll(f.path(checkpoints), 0o755); err != nil { //nolint:gosec // a run is meant to be read by others
 		return fmt.Errorf("create run: %w", err)
 	}
@@ -122,6 +122,9 @@ func (f folder) create(d *Description, log *runLog) error {
 		return err
 	}
 	if err := f.empty(); err != nil { // another may have begun one since free was asked
+		return err
+	}
+	if err := f.writeTrunk(trunk); err != nil {
 		return err
 	}
 	return atomicfile.WriteJSON(f.path(configFile), 0o644, d)
