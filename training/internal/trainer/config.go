@@ -58,6 +58,9 @@ type NetworkConfig struct {
 	// Empty: everything is trained.
 	Freeze string `yaml:"freeze" json:"freeze"`
 	Trunk  string `yaml:"trunk" json:"trunk"` // in what numbers the frozen trunk is run: float or int8; empty, in older runs: float
+	// Round trains what learns with the rounding of int8, from step RoundStart on.
+	Round      bool `yaml:"round" json:"round"`
+	RoundStart int  `yaml:"round_start" json:"round_start"`
 	// Views is how many augmented views of each photo a frozen trunk and a teacher are run on; 0: the plain photo alone.
 	Views int `yaml:"views" json:"views"`
 }
@@ -104,7 +107,7 @@ func DefaultConfig() Config {
 		Seed: 1, Backend: "go", Precision: precisionFull,
 		Network: NetworkConfig{
 			Name: backbone.Name, Width: backbone.Width, Channels: []int{32, 64, 128, 256}, Size: 128, DeploySize: 160, Embedding: 128,
-			Pooling: string(nn.AvgPooling), Head: headDense, BatchNorm: bnTrained, Freeze: "features.10.add", Trunk: trunkFloat, Views: 6,
+			Pooling: string(nn.AvgPooling), Head: headDense, BatchNorm: bnTrained, Freeze: "features.10.add", Trunk: trunkFloat, RoundStart: 100, Views: 6,
 		},
 		Data:       defaultData(),
 		Sampler:    SamplerConfig{Classes: 16, Photos: 4},
@@ -169,6 +172,7 @@ func (c *Config) Validate() error {
 	check(n.Freeze == "" || !n.fromNothing(), "network.freeze is %q but the network starts from nothing: a trunk is frozen only with network.weights", n.Freeze)
 	check(n.Trunk == trunkFloat || n.Trunk == trunkInt8 || n.Trunk == "", "network.trunk is %q: take float or int8", n.Trunk)
 	check(n.Trunk != trunkInt8 || n.Freeze != "", "network.trunk is int8, but no trunk is frozen: set network.freeze to its last layer")
+	check(n.RoundStart >= 0, "network.round_start is %d: must not be negative", n.RoundStart)
 	check(n.BatchNorm == bnTrained || n.BatchNorm == bnFrozen || n.BatchNorm == bnFolded,
 		"network.batch_norm is %q: take trained, frozen or folded", n.BatchNorm)
 	check(n.Views >= 0 && n.Views < 1<<16, "network.views is %d: take 0 to some hundreds", n.Views)

@@ -79,6 +79,9 @@ func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, classes int, ta
 		if cfg.XBM.Size > 0 {
 			l.addMemory(dim.C)
 		}
+		if cfg.Network.Round {
+			l.addRanges()
+		}
 		if old != nil {
 			l.addReferences(old)
 		}
@@ -125,7 +128,7 @@ func (l *learner) build(_ *model.Scope, in []*graph.Node) []*graph.Node {
 	counter.SetNodeValue(graph.AddScalar(before, 1))
 	step := graph.ConvertDType(graph.AddScalar(before, 1), dtypes.Float32)
 
-	output := l.forward(x)
+	output := l.forward(x, before)
 	embeddings := graph.L2Normalize(output, -1)
 	loss := graph.ScalarZero(g, dtypes.Float32)
 	if weight := l.cfg.Loss.Weight; weight > 0 {
@@ -147,7 +150,7 @@ func (l *learner) build(_ *model.Scope, in []*graph.Node) []*graph.Node {
 }
 
 // forward runs the network and lets its batch norms observe the batch.
-func (l *learner) forward(x *graph.Node) *graph.Node {
+func (l *learner) forward(x, step *graph.Node) *graph.Node {
 	g := x.Graph()
 	f := engine.Forward{
 		Lowering: l.lowering, Half: l.cfg.Precision == precisionMixed,
@@ -160,6 +163,12 @@ func (l *learner) forward(x *graph.Node) *graph.Node {
 				v := l.weight(layer + suffix)
 				v.SetNodeValue(graph.Add(graph.MulScalar(v.NodeValue(g), bnMomentum), graph.MulScalar(graph.StopGradient(value), 1-bnMomentum)))
 			}
+		}
+	}
+	if l.cfg.Network.Round {
+		l.roundAll(&f, step)
+		if l.cfg.Network.roundsInput() {
+			x = f.RoundOutput(tailInput, x)
 		}
 	}
 	return f.Build(l.net, x)

@@ -89,6 +89,9 @@ func (f *fitting) measure(ctx context.Context) (err error) {
 		if err := f.folder.writeNetwork(f.cfg.Network.deployed(f.parts.whole), f.parts.with(w)); err != nil {
 			return err
 		}
+		if err := f.writeRanges(); err != nil {
+			return err
+		}
 	}
 	if err := f.folder.record(m); err != nil {
 		return err
