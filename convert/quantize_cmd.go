@@ -117,6 +117,10 @@ func (c *conversion) convert(ctx context.Context) (*summary, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	trunk, err := fixedTrunk(c.run)
+	if err != nil {
+		return nil, nil, err
+	}
 	galleryPhotos, queryPhotos, calibPhotos, err := c.list()
 	if err != nil {
 		return nil, nil, err
@@ -141,7 +145,8 @@ func (c *conversion) convert(ctx context.Context) (*summary, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	q, _, err := quantize.Quantize(net, w, cal, quantize.Options{})
+	opt := quantize.Options{Fixed: trunk}
+	q, _, err := quantize.Quantize(net, w, cal, opt)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -154,7 +159,7 @@ func (c *conversion) convert(ctx context.Context) (*summary, []byte, error) {
 		return nil, nil, err
 	}
 	if drop, over := s.overBound(c.maxDrop); over {
-		return nil, nil, c.refuse(ctx, drop, net, w, cal, frames)
+		return nil, nil, c.refuse(ctx, drop, net, w, cal, opt, frames)
 	}
 	return s, file, nil
 }
@@ -235,8 +240,8 @@ func (c *conversion) measure(ctx context.Context, s *summary, floatFile, int8Fil
 }
 
 // refuse says why no file is written, and which layer to look at.
-func (c *conversion) refuse(ctx context.Context, drop float64, net *nn.Network, w nn.Weights, cal *quantize.Calibration, frames []vision.Frame) error {
-	layers, err := quantize.Diagnose(ctx, net, w, cal, quantize.Options{}, frames[:min(len(frames), 32)])
+func (c *conversion) refuse(ctx context.Context, drop float64, net *nn.Network, w nn.Weights, cal *quantize.Calibration, opt quantize.Options, frames []vision.Frame) error {
+	layers, err := quantize.Diagnose(ctx, net, w, cal, opt, frames[:min(len(frames), 32)])
 	if err != nil {
 		return err
 	}

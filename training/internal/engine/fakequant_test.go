@@ -47,15 +47,15 @@ func TestRoundWeight(t *testing.T) {
 		return []*node{y, graph.Gradient(graph.ReduceAllSum(graph.Square(y)), in[0])[0]}
 	}, w)
 	want := []float32{127, 3, -4, -1.27, 0, 0.02, 0, 0, 0}
-	close := cmpopts.EquateApprox(0, 1e-5)
-	if diff := cmp.Diff(want, got[0], close); diff != "" {
+	near := cmpopts.EquateApprox(0, 1e-5)
+	if diff := cmp.Diff(want, got[0], near); diff != "" {
 		t.Error(diff)
 	}
 	slope := make([]float32, len(want)) // as if it had not been rounded
 	for i, v := range want {
 		slope[i] = 2 * v
 	}
-	if diff := cmp.Diff(slope, got[1], close); diff != "" {
+	if diff := cmp.Diff(slope, got[1], near); diff != "" {
 		t.Errorf("gradient: %s", diff)
 	}
 }

@@ -43,11 +43,13 @@ func TestEnginesAgree(t *testing.T) {
 		retrieval.Normalize(v)
 		old.Data = append(old.Data, v...)
 	}
+	round := false
 	train := func(t *testing.T, name, precision string) ([]float64, nn.Weights) {
 		t.Helper()
 		cfg := DefaultConfig()
 		cfg.Optimizer.Name = "sgd" // Adam makes a whole step of what is noise around zero
 		cfg.Backend, cfg.Precision, cfg.XBM = name, precision, MemoryConfig{Size: 20, StartIter: 1, Weight: 1}
+		cfg.Network.Round, cfg.Network.RoundStart = round, 1
 		cfg.Compatible = CompatibleConfig{Model: "old", Weight: 0.5}
 		e, err := engine.Open(name)
 		if err != nil {
@@ -102,4 +104,19 @@ func TestEnginesAgree(t *testing.T) {
 			}
 		})
 	}
+	// With rounding, what is noise elsewhere may come to a whole step of int8.
+	round = true
+	rounded, _ := train(t, "go", precisionFull)
+	t.Run("xla:cpu rounded", func(t *testing.T) {
+		got, _ := train(t, "xla:cpu", precisionFull)
+		for i := range got {
+			if math.Abs(got[i]-rounded[i]) > 2e-2 {
+				t.Errorf("losses %v, go has %v", got, rounded)
+				break
+			}
+		}
+		if math.Abs(rounded[steps-1]-want[steps-1]) < 1e-4 {
+			t.Errorf("losses %v, the same without rounding", rounded)
+		}
+	})
 }
