@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -26,9 +23,6 @@ type conversion struct {
 	quantizeFlags
 	stderr io.Writer
 }
-
-// trunkFile is the int8 trunk of a run whose tail was trained on it, in the run's folder: its quantisation is kept.
-const trunkFile = "trunk.tflite"
 
 const (
 	diagnosed    = 32 // photos that the layers of both models are compared on
@@ -107,18 +101,9 @@ func (c *conversion) options(r *report.Report) (quantize.Options, error) {
 	if c.run == "" {
 		return opt, nil
 	}
-	trunk := filepath.Join(c.run, trunkFile)
-	raw, err := os.ReadFile(trunk)
-	if errors.Is(err, fs.ErrNotExist) {
-		return opt, nil
-	}
-	if err != nil {
-		return opt, fmt.Errorf("read the run's trunk: %w", err)
-	}
-	if opt.Fixed, err = tflitefile.Decode(raw); err != nil {
-		return opt, fmt.Errorf("read the run's trunk %s: %w", trunk, err)
-	}
-	return opt, nil
+	var err error
+	opt.Fixed, err = fixedTrunk(c.run)
+	return opt, err
 }
 
 // list returns the photos of the three folders; gallery and queries are empty where there is nothing to measure on.

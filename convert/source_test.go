@@ -97,12 +97,12 @@ func TestTrunkIsKept(t *testing.T) {
 	if scale(trunk) == scale(other) {
 		t.Fatal("other photos give the same scale, so that nothing can be seen")
 	}
-	write(t, filepath.Join(runDir, trunkFile), read(t, first))
+	write(t, filepath.Join(runDir, nn.TrunkFile), read(t, first))
 	if got := quantized(others, third); scale(got) != scale(trunk) {
 		t.Errorf("scale %g, the trunk has %g", scale(got), scale(trunk))
 	}
-	write(t, filepath.Join(runDir, trunkFile), []byte("no model"))
-	if _, _, err := convert(t, "quantize", "--run", runDir, "--calib", some, "--out", third); err == nil || !strings.Contains(err.Error(), trunkFile) {
+	write(t, filepath.Join(runDir, nn.TrunkFile), []byte("no model"))
+	if _, _, err := convert(t, "quantize", "--run", runDir, "--calib", some, "--out", third); err == nil || !strings.Contains(err.Error(), nn.TrunkFile) {
 		t.Errorf("of a broken trunk: %v", err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"xbmedge/internal/atomicfile"
+	"xbmedge/internal/embed"
 )
 
 // environmentFile says what a run was made with. It is written at the start and again by every Resume.
@@ -33,6 +34,8 @@ type Environment struct {
 	Seed     uint64            `json:"seed"`
 	Photos   int               `json:"photos"`
 	Classes  int               `json:"classes"`
+	// Compatible is the older model whose galleries the network was trained to find its way in; nil for none.
+	Compatible *embed.ModelRef `json:"compatible,omitempty"`
 }
 
 func (f *fitting) environment(version string) *Environment {
@@ -43,7 +46,7 @@ func (f *fitting) environment(version string) *Environment {
 	e := &Environment{
 		Started: f.started.UTC(), Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		CPUs: runtime.GOMAXPROCS(0), Engine: f.cfg.Backend, Seed: f.cfg.Seed, Modules: map[string]string{},
-		Photos: len(f.labels), Classes: classes,
+		Photos: len(f.labels), Classes: classes, Compatible: f.oldRef,
 	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

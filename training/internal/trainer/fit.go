@@ -12,6 +12,9 @@ import (
 	"unicode/utf8"
 
 	"xbmedge/internal/atomicfile"
+	"xbmedge/internal/embed"
+	"xbmedge/internal/photos"
+	"xbmedge/internal/retrieval"
 	"xbmedge/training/internal/dataset"
 	"xbmedge/training/internal/engine"
 )
@@ -57,7 +60,7 @@ func Start(ctx context.Context, d Description, run string, progress Progress, lo
 	if err != nil {
 		return nil, err
 	}
-	if err := f.folder.create(&d, kept); err != nil {
+	if err := f.folder.create(&d, f.trunk, kept); err != nil {
 		return nil, err
 	}
 	return f.begin(ctx, &d)
@@ -128,7 +131,7 @@ func (d *Description) change(change func(*Config) error) error {
 // goBackTo takes the state of a checkpoint.
 func (f *fitting) goBackTo(c *checkpoint, data string) error {
 	if c.Inputs != f.at.Inputs {
-		return fmt.Errorf("the photos in %s, or the weights it started from, are no longer those it began with: "+
+		return fmt.Errorf("the photos in %s, or the weights it started from, or compatible.model, are no longer those it began with: "+
 			"put them back, or start anew with another --out", data)
 	}
 	if err := f.sampler.Restore(c.sampler); err != nil {
@@ -171,7 +174,11 @@ type fitting struct {
 	learner  *learner
 	sampler  *dataset.PKSampler
 	inputs   inputs
-	lessons  *lessons // nil without a teacher
+	trunk    []byte               // int8 model of the frozen trunk; nil where it is run in float or there is none
+	lessons  *lessons             // nil without a teacher
+	old      retrieval.Embeddings // of all photos, as an older model has them; empty without
+	oldRef   *embed.ModelRef      // nil without
+	photos   []photos.Photo       // all of them
 	labels   []int
 	learned  []int            // indices of photos that are learned from; their labels are 0…n−1
 	held     []int            // indices of photos held back
@@ -215,6 +222,17 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 			return nil, err
 		}
 	}
+	var old *oldModel
+	if f.cfg.Compatible.on() {
+		out, err := f.parts.whole.Output()
+		if err != nil {
+			return nil, err
+		}
+		if old, err = newOldModel(&f.cfg.Compatible, out.C); err != nil {
+			return nil, err
+		}
+		f.oldRef = &old.ref
+	}
 	photos, err := f.loadPhotos(ctx, d.Data)
 	if err != nil {
 		return nil, err
@@ -233,8 +251,14 @@ func prepare(ctx context.Context, d *Description, run folder, progress Progress,
 	if err := f.prepareInputs(ctx, photos, taught); err != nil {
 		return nil, err
 	}
-	f.at.Inputs = fingerprint(f.labels, photos, f.parts, taught)
-	f.learner, err = newLearner(backend, f.parts.tail, f.parts.weights, 1+slices.Max(trainLabels), f.lessons, f.cfg)
+	var fixed *references
+	if old != nil {
+		if fixed, err = f.takeOldEmbeddings(ctx, old); err != nil {
+			return nil, err
+		}
+	}
+	f.at.Inputs = fingerprint(f.labels, photos, f.parts, f.trunk, taught, old)
+	f.learner, err = newLearner(backend, f.parts.tail, f.parts.weights, 1+slices.Max(trainLabels), f.lessons, fixed, f.cfg)
 	return f, err
 }
 
@@ -243,6 +267,11 @@ func (f *fitting) prepareInputs(ctx context.Context, photos dataset.Source, taug
 	views := newViewSet(photos, f.cfg)
 	var err error
 	switch {
+	case f.parts.trunk != nil && f.cfg.Network.Trunk == trunkInt8:
+		if f.trunk, err = f.int8Trunk(ctx, photos); err != nil {
+			return err
+		}
+		f.inputs, err = newInt8Outputs(ctx, views, f.parts, f.trunk, f.cfg, f.prepared("frozen trunk"))
 	case f.parts.trunk != nil:
 		f.inputs, err = newTrunkOutputs(ctx, views, f.parts, f.cfg, f.prepared("frozen trunk"))
 	case taught != nil:

@@ -161,7 +161,7 @@ func TestStartFindsMistakesBeforeItLoadsPhotos(t *testing.T) {
 		t.Fatal(err)
 	}
 	held := filepath.Join(dir, "held")
-	if err := folder(held).create(&Description{}, &runLog{}); err != nil {
+	if err := folder(held).create(&Description{}, nil, &runLog{}); err != nil {
 		t.Fatal(err)
 	}
 	otherBackend, noTeacher := smallConfig(), smallConfig()
