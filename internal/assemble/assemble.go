@@ -255,6 +255,14 @@ func (b *Builder) Clip(name string, x Value, low, high float64) (Value, error) {
 	return Value{}, fmt.Errorf("it clips to %g … %g: only ReLU, ReLU6 and 0 … 1 can be represented", low, high)
 }
 
+// Ceiling limits the values to at most high: six or one, where they are never negative, as in a ReLU6 in two steps.
+func (b *Builder) Ceiling(name string, x Value, high float64) (Value, error) {
+	if n := x.node; n == nn.Input || b.nodes[n].Kind != activate || b.nodes[n].Activation != nn.ReLU {
+		return Value{}, fmt.Errorf("it clips to at most %g: only ReLU, ReLU6 and 0 … 1 can be represented", high)
+	}
+	return b.Clip(name, x, 0, high)
+}
+
 // Power is x^p, of which only generalised means can be made.
 func (b *Builder) Power(name string, x Value, p float64) (Value, error) {
 	return b.add(node{Layer: nn.Layer{Name: name, Kind: power}, shape: x.Shape, number: p}, x)

@@ -276,6 +276,9 @@ func activations(p *pass, i int) error {
 	switch {
 	case n.Activation == nn.ReLU && p.neverNegative(n.Inputs[0]):
 		p.merge(i)
+	case n.Activation == nn.ReLU6 && before.rectified() && p.alone(i):
+		before.Activation = nn.ReLU6
+		p.merge(i)
 	case p.alone(i) && before.Activation == nn.Linear && slices.Contains(carries, before.Kind):
 		before.Activation = n.Activation
 		p.merge(i)

@@ -268,8 +268,8 @@ func (r *reader) concat() (operand, error) {
 // followed by name until the division shows that they were that.
 func (r *reader) lengths() (operand, bool, error) {
 	o := r.node
-	x, err := r.any(o.inputs[0])
-	if err != nil {
+	x, ok := r.values[o.inputs[0]]
+	if !ok {
 		return operand{}, false, nil // it is told by whom needs it
 	}
 	x2, second := r.values[r.at(1)]
