@@ -269,11 +269,21 @@ func fold(p *pass, i int) error {
 // activations gives every layer the function that is applied to it.
 func activations(p *pass, i int) error {
 	n, before := &p.nodes[i], p.before(i)
-	if n.Kind != activate || n.gain != 1 || before == nil {
+	if n.Kind != activate || before == nil {
 		return nil
 	}
 	carries := []nn.Kind{nn.Conv, nn.Depthwise, nn.Dense, nn.Add, nn.Mul, nn.MaxPool, nn.AvgPool, affine}
 	switch {
+	case n.gain != 1:
+		if !p.alone(i) || before.Activation != nn.Linear || !slices.Contains(carries, before.Kind) {
+			return nil
+		}
+		weight, bias, err := p.constant(n.shape.C, float32(n.gain))
+		if err != nil {
+			return err
+		}
+		before.Activation = n.Activation
+		n.Kind, n.Activation, n.gain, n.weight, n.bias = affine, nn.Linear, 1, weight, bias
 	case n.Activation == nn.ReLU && p.neverNegative(n.Inputs[0]):
 		p.merge(i)
 	case n.Activation == nn.ReLU6 && before.rectified() && p.alone(i):

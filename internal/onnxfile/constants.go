@@ -16,7 +16,12 @@ var errConstants = errors.New("it computes constants: simplify the model first")
 func (r *reader) realConstant(in []*constant) (*constant, error) {
 	c := in[0]
 	switch r.node.kind {
-	case "Identity", "Cast":
+	case "Identity":
+		return c, nil
+	case "Cast":
+		if to := r.int("to", typeFloat); to == typeInt64 || to == typeInt32 {
+			return truncated(c)
+		}
 		return c, nil
 	case "Transpose":
 		perm := r.node.attributes["perm"].ints
@@ -28,20 +33,37 @@ func (r *reader) realConstant(in []*constant) (*constant, error) {
 	case "Reshape", "Unsqueeze", "Squeeze", "Flatten":
 		shape, err := r.newShape(c.Shape)
 		return &constant{Tensor: nn.Tensor{Shape: shape, Data: c.Data}}, err
-	case "Reciprocal", "Sqrt", "Neg":
+	case "Reciprocal", "Sqrt", "Neg", "Ceil", "Floor":
 		f := map[string]func(float64) float64{
 			"Reciprocal": func(v float64) float64 { return 1 / v }, "Sqrt": math.Sqrt, "Neg": func(v float64) float64 { return -v },
+			"Ceil": math.Ceil, "Floor": math.Floor,
 		}[r.node.kind]
 		return r.elementwise(c, &constant{Tensor: nn.Tensor{Data: []float32{0}}}, func(v, _ float64) float64 { return f(v) })
 	}
 	f, ok := map[string]func(a, b float64) float64{
 		"Add": func(a, b float64) float64 { return a + b }, "Sub": func(a, b float64) float64 { return a - b },
 		"Mul": func(a, b float64) float64 { return a * b }, "Div": func(a, b float64) float64 { return a / b }, "Pow": math.Pow,
+		"Max": math.Max, "Min": math.Min,
 	}[r.node.kind]
 	if !ok || len(in) != 2 || in[1] == nil || in[1].integer {
 		return nil, errConstants
 	}
 	return r.elementwise(c, in[1], f)
+}
+
+// truncated returns real numbers without their fractions: as many as a shape has.
+func truncated(c *constant) (*constant, error) {
+	if len(c.Data) > maxInts {
+		return nil, errConstants
+	}
+	out := make([]int, len(c.Data))
+	for i, v := range c.Data {
+		if !(math.Abs(float64(v)) < math.MaxInt32) {
+			return nil, errConstants
+		}
+		out[i] = int(v)
+	}
+	return integers64(out, c.Shape...), nil
 }
 
 // elementwise computes f of two constants of the same shape, or of which one is a number.
@@ -150,6 +172,10 @@ func (r *reader) integerArithmetic(in []*constant) (*constant, error) {
 		a *= b
 	case r.node.kind == "Div" && b != 0:
 		a /= b
+	case r.node.kind == "Max":
+		a = max(a, b)
+	case r.node.kind == "Min":
+		a = min(a, b)
 	default:
 		return nil, errConstants
 	}

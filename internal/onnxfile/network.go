@@ -40,6 +40,11 @@ func readNetwork(raw []byte, opt *ReadOptions) (*nn.Network, nn.Weights, error) 
 	if err != nil {
 		return nil, nil, err
 	}
+	return g.network(opt, len(raw)+spareFloats)
+}
+
+// network builds the network, with at most budget floats that are not in the file.
+func (g *graph) network(opt *ReadOptions, budget int) (*nn.Network, nn.Weights, error) {
 	in, x, err := g.picture(opt)
 	if err != nil {
 		return nil, nil, err
@@ -48,7 +53,7 @@ func readNetwork(raw []byte, opt *ReadOptions) (*nn.Network, nn.Weights, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	r := reader{graph: g, values: map[string]operand{}, b: assemble.New(x.value.Shape, len(raw)+spareFloats), batch: max(in.dims[0], 1)}
+	r := reader{graph: g, values: map[string]operand{}, b: assemble.New(x.value.Shape, budget), batch: max(in.dims[0], 1)}
 	if x.value, err = r.b.Picture(opt); err != nil {
 		return nil, nil, err
 	}
