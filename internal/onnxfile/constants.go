@@ -33,12 +33,27 @@ func (r *reader) realConstant(in []*constant) (*constant, error) {
 	case "Reshape", "Unsqueeze", "Squeeze", "Flatten":
 		shape, err := r.newShape(c.Shape)
 		return &constant{Tensor: nn.Tensor{Shape: shape, Data: c.Data}}, err
+	case "Concat":
+		var all []float32
+		for _, part := range in {
+			if part == nil || part.integer || len(part.Shape) > 1 || len(all)+len(part.Data) > maxInts {
+				return nil, errConstants
+			}
+			all = append(all, part.Data...)
+		}
+		return &constant{Tensor: nn.Tensor{Shape: []int{len(all)}, Data: all}}, nil
+	case "Clip":
+		low, high, err := r.bounds()
+		if err != nil {
+			return nil, err
+		}
+		return r.elementwise(c, oneZero(), func(v, _ float64) float64 { return min(max(v, low), high) })
 	case "Reciprocal", "Sqrt", "Neg", "Ceil", "Floor":
 		f := map[string]func(float64) float64{
 			"Reciprocal": func(v float64) float64 { return 1 / v }, "Sqrt": math.Sqrt, "Neg": func(v float64) float64 { return -v },
 			"Ceil": math.Ceil, "Floor": math.Floor,
 		}[r.node.kind]
-		return r.elementwise(c, &constant{Tensor: nn.Tensor{Data: []float32{0}}}, func(v, _ float64) float64 { return f(v) })
+		return r.elementwise(c, oneZero(), func(v, _ float64) float64 { return f(v) })
 	}
 	f, ok := map[string]func(a, b float64) float64{
 		"Add": func(a, b float64) float64 { return a + b }, "Sub": func(a, b float64) float64 { return a - b },
@@ -65,6 +80,9 @@ func truncated(c *constant) (*constant, error) {
 	}
 	return integers64(out, c.Shape...), nil
 }
+
+// oneZero is the second operand of functions that have only one.
+func oneZero() *constant { return &constant{Tensor: nn.Tensor{Data: []float32{0}}} }
 
 // elementwise computes f of two constants of the same shape, or of which one is a number.
 func (r *reader) elementwise(a, b *constant, f func(a, b float64) float64) (*constant, error) {
@@ -158,6 +176,14 @@ func integers64(values []int, shape ...int) *constant {
 }
 
 func (r *reader) integerArithmetic(in []*constant) (*constant, error) {
+	if r.node.kind == "Clip" {
+		low, high, err := r.bounds()
+		out := make([]int, len(in[0].ints))
+		for i, v := range in[0].ints {
+			out[i] = int(min(max(float64(v), low, math.MinInt32), high, math.MaxInt32))
+		}
+		return integers64(out, in[0].Shape...), err
+	}
 	if len(in) != 2 || in[1] == nil || !in[1].integer || len(in[0].ints) != 1 || len(in[1].ints) != 1 {
 		return nil, errConstants
 	}

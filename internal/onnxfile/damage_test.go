@@ -20,7 +20,7 @@ func TestDamagedGraphs(t *testing.T) {
 	}
 	read := 0
 	var files [][]byte
-	for _, make := range []func() ([]byte, []nn.Kind){writtenOut, joined, fromTensorFlow, generalised} {
+	for _, make := range []func() ([]byte, []nn.Kind){writtenOut, joined, fromTensorFlow, generalised, computedPadding} {
 		raw, _ := make()
 		files = append(files, raw)
 	}

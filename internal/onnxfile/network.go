@@ -53,7 +53,7 @@ func (g *graph) network(opt *ReadOptions, budget int) (*nn.Network, nn.Weights, 
 	if err != nil {
 		return nil, nil, err
 	}
-	r := reader{graph: g, values: map[string]operand{}, b: assemble.New(x.value.Shape, budget), batch: max(in.dims[0], 1)}
+	r := reader{graph: g, values: map[string]operand{}, summed: g.summed(), b: assemble.New(x.value.Shape, budget), batch: max(in.dims[0], 1)}
 	if x.value, err = r.b.Picture(opt); err != nil {
 		return nil, nil, err
 	}
