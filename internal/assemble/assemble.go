@@ -16,11 +16,12 @@ import (
 	"xbmedge/internal/nn"
 )
 
-// The bounds of a map: what is larger is a mistake or malice.
+// The bounds of a map and of a graph: what is larger is a mistake or malice.
 const (
 	maxSide     = 8192
 	maxChannels = 1 << 16
 	maxValues   = 1 << 28
+	maxNodes    = 1 << 14
 )
 
 // Value is an intermediate value of the graph under construction; the zero Value belongs to no Builder.
@@ -86,6 +87,9 @@ func (b *Builder) add(n node, inputs ...Value) (Value, error) {
 	s := n.shape
 	if s.H <= 0 || s.W <= 0 || s.C <= 0 || s.H > maxSide || s.W > maxSide || s.C > maxChannels || s.H*s.W > maxValues/s.C {
 		return Value{}, fmt.Errorf("it gives a map of %v", s)
+	}
+	if len(b.nodes) >= maxNodes {
+		return Value{}, fmt.Errorf("it is one of more than %d: no embedder has so many", maxNodes)
 	}
 	for _, in := range inputs {
 		n.Inputs = append(n.Inputs, in.node)

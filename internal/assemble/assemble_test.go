@@ -152,6 +152,13 @@ func TestRefusals(t *testing.T) {
 			}
 			return x, nil
 		}},
+		{"one of more than 16384", func(b *Builder) (Value, error) {
+			x, err := b.Input(), error(nil)
+			for err == nil {
+				x, err = b.Activate("a", x, nn.ReLU)
+			}
+			return x, err
+		}},
 		{"it gives a map of", func(b *Builder) (Value, error) {
 			x := b.Input()
 			for range 20 {
