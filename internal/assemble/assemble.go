@@ -145,6 +145,30 @@ func (b *Builder) HardSigmoid(name string, x Value, alpha, beta float64) (Value,
 	return b.Activate(name, y, nn.HSigmoid)
 }
 
+// Leaky is x where that is positive and slope·x elsewhere, with a slope for all channels or one for each. As no layer does
+// that, it becomes slope·x + (1−slope)·ReLU(x).
+func (b *Builder) Leaky(name string, x Value, slope []float32) (Value, error) {
+	rest, err := b.floats(len(slope))
+	if err != nil {
+		return Value{}, err
+	}
+	for c, v := range slope {
+		rest[c] = 1 - v
+	}
+	positive, err := b.Activate(name+"/positive", x, nn.ReLU)
+	if err != nil {
+		return Value{}, err
+	}
+	if positive, err = b.Affine(name+"/rest", positive, rest, nil); err != nil {
+		return Value{}, err
+	}
+	sloped, err := b.Affine(name+"/sloped", x, slope, nil)
+	if err != nil {
+		return Value{}, err
+	}
+	return b.Add(name, sloped, positive)
+}
+
 // Clip limits the values to low … high.
 func (b *Builder) Clip(name string, x Value, low, high float64) (Value, error) {
 	switch {

@@ -94,7 +94,8 @@ func joined() ([]byte, []nn.Kind) {
 	small := f.op("MaxPool", []string{x}, ints("kernel_shape", 3, 3), ints("strides", 2, 2), integer("ceil_mode", 1))
 	mean := f.op("AveragePool", []string{x}, ints("kernel_shape", 3, 3), ints("strides", 2, 2), ints("pads", 0, 0, 0, 0))
 	x = f.op("Concat", []string{small, mean}, integer("axis", 1)) // 3×3×12
-	x = f.op("Relu", []string{f.batchNorm(x, 12)})
+	x = f.op("PRelu", []string{f.batchNorm(x, 12), f.random(12, 1, 1)})
+	x = f.op("LeakyRelu", []string{x}, float("alpha", 0.1))
 	counted := f.op("AveragePool", []string{x}, ints("kernel_shape", 3, 3), ints("strides", 1, 1), ints("pads", 1, 1, 1, 1), integer("count_include_pad", 1))
 	gated := f.conv(counted, 4, 12, 3, 1, 1)
 	gated = f.op("Mul", []string{gated, f.op("Sigmoid", []string{gated})})
@@ -104,7 +105,8 @@ func joined() ([]byte, []nn.Kind) {
 	x = f.op("ReduceMean", []string{x, f.list(-1, -2)}, integer("keepdims", 0))
 	x = f.op("Add", []string{f.op("MatMul", []string{x, f.random(16, 5)}), f.random(5)})
 	return f.model(18, x, 5, 3, 16, 16), []nn.Kind{
-		nn.Conv, nn.MaxPool, nn.AvgPool, nn.Concat, nn.Depthwise, nn.Pad, nn.AvgPool, nn.Conv, nn.Pad, nn.Depthwise, nn.Depthwise,
+		nn.Conv, nn.MaxPool, nn.AvgPool, nn.Concat, nn.Depthwise,
+		nn.Depthwise, nn.Depthwise, nn.Depthwise, nn.Add, nn.Depthwise, nn.Depthwise, nn.Depthwise, nn.Add, nn.Pad, nn.AvgPool, nn.Conv, nn.Pad, nn.Depthwise, nn.Depthwise,
 		nn.Concat, nn.GlobalAvg, nn.Dense,
 	}
 }

@@ -21,7 +21,7 @@ const spareFloats = 4 << 20
 // left out: embeddings are normalised where they are used.
 //
 // It takes convolutions with one group or one per channel and square kernels, batch norms, dense layers, sums, products,
-// pools, concatenations, zero padding, generalised means, ReLU, ReLU6, sigmoid, SiLU, hard sigmoid and hard swish, as
+// pools, concatenations, zero padding, generalised means, ReLU, ReLU6, leaky and parametric ReLU, sigmoid, SiLU, hard sigmoid and hard swish, as
 // operators or written out, of operator sets 7 and later. What it cannot represent it refuses, naming the operator. The
 // bytes may be hostile; the memory taken is bounded by a small multiple of their number.
 func Network(raw []byte, opt ReadOptions) (*nn.Network, nn.Weights, error) {

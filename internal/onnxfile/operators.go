@@ -89,6 +89,19 @@ func (r *reader) computed() (operand, error) {
 		alpha, _ := r.real("alpha", 1, 0.2)
 		beta, _ := r.real("beta", 1, 0.5)
 		return unary(r.b.HardSigmoid(name, x.value, alpha, beta))
+	case "LeakyRelu":
+		alpha, _ := r.real("alpha", 1, 0.01)
+		return unary(r.b.Leaky(name, x.value, []float32{float32(alpha)}))
+	case "PRelu":
+		slope, err := r.reals(1)
+		if err != nil {
+			return operand{}, err
+		}
+		values, err := x.perChannel(slope)
+		if err != nil {
+			return operand{}, err
+		}
+		return unary(r.b.Leaky(name, x.value, values))
 	case "Clip":
 		low, high, err := r.bounds()
 		if err != nil {
