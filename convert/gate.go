@@ -46,6 +46,6 @@ func refusal(r *report.Report, drop float64, out string) error {
 	return fmt.Errorf("int8 loses %.4f of recall@1 (%.4f in float, %.4f in int8), more than the %.4f that --max-recall-drop "+
 		"allows, so %s is not written. The layers that add most of the error: %s. "+
 		"Try another --method than %s, more, or more typical, photos in --calib (%d were used), a run whose tail learned on the int8 "+
-		"trunk (network.trunk: int8), or allow more with --max-recall-drop; --html FILE writes a report to look at",
+		"trunk (network.trunk: int8), or allow more with --max-recall-drop",
 		drop, *r.RecallAt1Float, *r.RecallAt1Int8, r.MaxRecallDrop, out, strings.Join(names, ", "), r.Method, r.Samples)
 }

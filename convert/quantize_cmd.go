@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -31,8 +32,9 @@ func quantizeCommand() cli.Command {
 		Name: "quantize", Summary: "write an int8 model, calibrated on photos",
 		Long: `Makes a TensorFlow Lite model of a finished run, or with --from of a network
 that was made elsewhere: int8 weights per channel and int8 activations per
-tensor, calibrated on photos, or a float32 model with --float. It prints the model's size, recall@1 in float and int8, and the cosine
-between the two. An int8 model needs --calib.
+tensor, calibrated on photos, or a float32 model with --float. It prints the
+model's size, recall@1 in float and int8, and the cosine between the two. An
+int8 model needs --calib.
 
 When int8 loses more recall@1 than --max-recall-drop, no model is written, and
 the exit code is 1; --html and --json are written all the same, to look at.`,
@@ -89,6 +91,9 @@ func (f *quantizeFlags) quantize(ctx context.Context, _ []string, stdout, stderr
 	if drop, over := r.OverBound(); over {
 		err := refusal(r, drop, f.out)
 		r.Failure = err.Error()
+		if !f.reported() {
+			return fmt.Errorf("%w; --html FILE writes a report to look at", err)
+		}
 		return errors.Join(err, f.writeReports(ctx, r))
 	}
 	if err := atomicfile.WriteBytes(f.out, 0o644, file); err != nil {

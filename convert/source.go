@@ -6,9 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 
+	"xbmedge/internal/assemble"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/nn"
 	"xbmedge/internal/onnxfile"
+	"xbmedge/internal/tflitefile"
 )
 
 // source is where the network to convert comes from: a run, or a file that was made elsewhere.
@@ -22,7 +24,7 @@ type source struct {
 
 func (s *source) declare(f *cli.Flags) {
 	f.StringVar(&s.run, "run", "", "`FOLDER` of a finished run, from xbm-train fit")
-	f.StringVar(&s.from, "from", "", "instead of --run: an .onnx `FILE` of a network that was made elsewhere")
+	f.StringVar(&s.from, "from", "", "instead of --run: an .onnx or float .tflite `FILE` of a network that was made elsewhere")
 	f.Float32SliceVar(&s.mean, "mean", nil, "with --from: `R,G,B` that the network wants subtracted from pixels of 0 to 1, such as 0.485,0.456,0.406; "+
 		"without, it takes pixels as -1 to 1")
 	f.Float32SliceVar(&s.std, "std", nil, "with --from and --mean: `R,G,B` to divide by then, such as 0.229,0.224,0.225")
@@ -57,7 +59,7 @@ func (s *source) network() (*nn.Network, nn.Weights, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the network: %w", err)
 	}
-	opt := onnxfile.ReadOptions{Size: s.size, Output: s.output}
+	opt := assemble.Options{Size: s.size, Output: s.output}
 	copy(opt.Mean[:], s.mean)
 	copy(opt.Std[:], s.std)
 	var net *nn.Network
@@ -65,8 +67,13 @@ func (s *source) network() (*nn.Network, nn.Weights, error) {
 	switch extension := strings.ToLower(filepath.Ext(s.from)); extension {
 	case ".onnx":
 		net, w, err = onnxfile.Network(raw, opt)
+	case ".tflite":
+		var m *tflitefile.Model
+		if m, err = tflitefile.Decode(raw); err == nil {
+			net, w, err = tflitefile.ToNetwork(m, opt)
+		}
 	default:
-		return nil, nil, fmt.Errorf("--from %s: a name that ends in %q is not known: give an .onnx file", s.from, extension)
+		return nil, nil, fmt.Errorf("--from %s: a name that ends in %q is not known: give an .onnx or .tflite file", s.from, extension)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("--from %s: %w", s.from, err)

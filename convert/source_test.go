@@ -14,6 +14,7 @@ import (
 	"xbmedge/internal/embed"
 	"xbmedge/internal/nn"
 	"xbmedge/internal/onnxfile"
+	"xbmedge/internal/testdata"
 	"xbmedge/internal/tflitefile"
 	"xbmedge/internal/vision"
 )
@@ -76,6 +77,30 @@ func TestFromONNX(t *testing.T) {
 	}
 }
 
+// The float model of a run, or one of others, is a network again.
+func TestFromTFLite(t *testing.T) {
+	needTFLite(t)
+	dir := t.TempDir()
+	own, again := filepath.Join(dir, "own.tflite"), filepath.Join(dir, "again.tflite")
+	for _, args := range [][]string{{"--run", writeRun(t, nil), "--out", own}, {"--from", own, "--out", again}} {
+		if _, _, err := convert(t, append([]string{"quantize", "--float"}, args...)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := cmp.Diff(embedding(t, own), embedding(t, again)); d != "" {
+		t.Errorf("another embedding (-run +tflite):\n%s", d)
+	}
+	out := filepath.Join(dir, "mobilenet.tflite")
+	stdout, _, err := convert(t, "quantize", "--from", testdata.File(t, "tflite/mobilenet_v1_0.25_float.tflite"),
+		"--output", "MobilenetV1/Logits/AvgPool_1a/AvgPool", "--calib", writePhotos(t, 4, 4, 1), "--out", out, "--max-recall-drop", "1")
+	if err != nil || !strings.Contains(stdout, "mobilenet_v1_0.25_float, int8") {
+		t.Fatalf("%v\n%s", err, stdout)
+	}
+	if dim := len(embedding(t, out)); dim != 256 {
+		t.Errorf("an embedding of %d values, want the pool's 256", dim)
+	}
+}
+
 // A run whose tail learned on an int8 trunk keeps that trunk's quantisation, whatever it is calibrated on.
 func TestTrunkIsKept(t *testing.T) {
 	needTFLite(t)
@@ -124,6 +149,7 @@ func TestSourceRefuses(t *testing.T) {
 		{"two of three", "three numbers", true, []string{"--from", broken, "--mean", "0,0", "--std", "1,1"}},
 		{"size", "--size is -1", true, []string{"--from", broken, "--size", "-1"}},
 		{"nowhere", "no such file", false, []string{"--from", filepath.Join(dir, "none.onnx")}},
+		{"int8", "quantised", false, []string{"--from", testdata.File(t, "tflite/vww_96_int8.tflite")}},
 		{"text", "give an .onnx", false, []string{"--from", text}},
 		{"broken", "net.onnx", false, []string{"--from", broken}},
 		{"deviation", "standard deviation", false, []string{"--from", broken, "--mean", "0,0,0", "--std", "0,1,1"}},

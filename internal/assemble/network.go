@@ -100,8 +100,8 @@ func (e *emitter) node(i int) error {
 }
 
 // constant returns the weights and biases of a multiplication of all channels with v.
-func (e *emitter) constant(channels int, v float32) (weight, bias []float32, err error) {
-	values, err := e.floats(2 * channels)
+func (b *Builder) constant(channels int, v float32) (weight, bias []float32, err error) {
+	values, err := b.floats(2 * channels)
 	if err != nil {
 		return nil, nil, err
 	}

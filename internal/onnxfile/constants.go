@@ -16,7 +16,12 @@ var errConstants = errors.New("it computes constants: simplify the model first")
 func (r *reader) realConstant(in []*constant) (*constant, error) {
 	c := in[0]
 	switch r.node.kind {
-	case "Identity", "Cast":
+	case "Identity":
+		return c, nil
+	case "Cast":
+		if to := r.int("to", typeFloat); to == typeInt64 || to == typeInt32 {
+			return truncated(c)
+		}
 		return c, nil
 	case "Transpose":
 		perm := r.node.attributes["perm"].ints
@@ -28,21 +33,56 @@ func (r *reader) realConstant(in []*constant) (*constant, error) {
 	case "Reshape", "Unsqueeze", "Squeeze", "Flatten":
 		shape, err := r.newShape(c.Shape)
 		return &constant{Tensor: nn.Tensor{Shape: shape, Data: c.Data}}, err
-	case "Reciprocal", "Sqrt", "Neg":
+	case "Concat":
+		var all []float32
+		for _, part := range in {
+			if part == nil || part.integer || len(part.Shape) > 1 || len(all)+len(part.Data) > maxInts {
+				return nil, errConstants
+			}
+			all = append(all, part.Data...)
+		}
+		return &constant{Tensor: nn.Tensor{Shape: []int{len(all)}, Data: all}}, nil
+	case "Clip":
+		low, high, err := r.bounds()
+		if err != nil {
+			return nil, err
+		}
+		return r.elementwise(c, oneZero(), func(v, _ float64) float64 { return min(max(v, low), high) })
+	case "Reciprocal", "Sqrt", "Neg", "Ceil", "Floor":
 		f := map[string]func(float64) float64{
 			"Reciprocal": func(v float64) float64 { return 1 / v }, "Sqrt": math.Sqrt, "Neg": func(v float64) float64 { return -v },
+			"Ceil": math.Ceil, "Floor": math.Floor,
 		}[r.node.kind]
-		return r.elementwise(c, &constant{Tensor: nn.Tensor{Data: []float32{0}}}, func(v, _ float64) float64 { return f(v) })
+		return r.elementwise(c, oneZero(), func(v, _ float64) float64 { return f(v) })
 	}
 	f, ok := map[string]func(a, b float64) float64{
 		"Add": func(a, b float64) float64 { return a + b }, "Sub": func(a, b float64) float64 { return a - b },
 		"Mul": func(a, b float64) float64 { return a * b }, "Div": func(a, b float64) float64 { return a / b }, "Pow": math.Pow,
+		"Max": math.Max, "Min": math.Min,
 	}[r.node.kind]
 	if !ok || len(in) != 2 || in[1] == nil || in[1].integer {
 		return nil, errConstants
 	}
 	return r.elementwise(c, in[1], f)
 }
+
+// truncated returns real numbers without their fractions: as many as a shape has.
+func truncated(c *constant) (*constant, error) {
+	if len(c.Data) > maxInts {
+		return nil, errConstants
+	}
+	out := make([]int, len(c.Data))
+	for i, v := range c.Data {
+		if !(math.Abs(float64(v)) < math.MaxInt32) {
+			return nil, errConstants
+		}
+		out[i] = int(v)
+	}
+	return integers64(out, c.Shape...), nil
+}
+
+// oneZero is the second operand of functions that have only one.
+func oneZero() *constant { return &constant{Tensor: nn.Tensor{Data: []float32{0}}} }
 
 // elementwise computes f of two constants of the same shape, or of which one is a number.
 func (r *reader) elementwise(a, b *constant, f func(a, b float64) float64) (*constant, error) {
@@ -136,6 +176,14 @@ func integers64(values []int, shape ...int) *constant {
 }
 
 func (r *reader) integerArithmetic(in []*constant) (*constant, error) {
+	if r.node.kind == "Clip" {
+		low, high, err := r.bounds()
+		out := make([]int, len(in[0].ints))
+		for i, v := range in[0].ints {
+			out[i] = int(min(max(float64(v), low, math.MinInt32), high, math.MaxInt32))
+		}
+		return integers64(out, in[0].Shape...), err
+	}
 	if len(in) != 2 || in[1] == nil || !in[1].integer || len(in[0].ints) != 1 || len(in[1].ints) != 1 {
 		return nil, errConstants
 	}
@@ -150,6 +198,10 @@ func (r *reader) integerArithmetic(in []*constant) (*constant, error) {
 		a *= b
 	case r.node.kind == "Div" && b != 0:
 		a /= b
+	case r.node.kind == "Max":
+		a = max(a, b)
+	case r.node.kind == "Min":
+		a = min(a, b)
 	default:
 		return nil, errConstants
 	}

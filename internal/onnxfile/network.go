@@ -21,7 +21,7 @@ const spareFloats = 4 << 20
 // left out: embeddings are normalised where they are used.
 //
 // It takes convolutions with one group or one per channel and square kernels, batch norms, dense layers, sums, products,
-// pools, concatenations, zero padding, generalised means, ReLU, ReLU6, sigmoid, SiLU, hard sigmoid and hard swish, as
+// pools, concatenations, zero padding, generalised means, ReLU, ReLU6, leaky and parametric ReLU, sigmoid, SiLU, hard sigmoid and hard swish, as
 // operators or written out, of operator sets 7 and later. What it cannot represent it refuses, naming the operator. The
 // bytes may be hostile; the memory taken is bounded by a small multiple of their number.
 func Network(raw []byte, opt ReadOptions) (*nn.Network, nn.Weights, error) {
@@ -40,6 +40,11 @@ func readNetwork(raw []byte, opt *ReadOptions) (*nn.Network, nn.Weights, error) 
 	if err != nil {
 		return nil, nil, err
 	}
+	return g.network(opt, len(raw)+spareFloats)
+}
+
+// network builds the network, with at most budget floats that are not in the file.
+func (g *graph) network(opt *ReadOptions, budget int) (*nn.Network, nn.Weights, error) {
 	in, x, err := g.picture(opt)
 	if err != nil {
 		return nil, nil, err
@@ -48,7 +53,7 @@ func readNetwork(raw []byte, opt *ReadOptions) (*nn.Network, nn.Weights, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	r := reader{graph: g, values: map[string]operand{}, b: assemble.New(x.value.Shape, len(raw)+spareFloats), batch: max(in.dims[0], 1)}
+	r := reader{graph: g, values: map[string]operand{}, summed: g.summed(), b: assemble.New(x.value.Shape, budget), batch: max(in.dims[0], 1)}
 	if x.value, err = r.b.Picture(opt); err != nil {
 		return nil, nil, err
 	}

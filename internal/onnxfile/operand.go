@@ -109,7 +109,8 @@ type reader struct {
 	graph  *graph
 	values map[string]operand
 	b      *assemble.Builder
-	batch  int // what the file has in place of one sample
+	summed map[string]bool // values of which only sums are asked for
+	batch  int             // what the file has in place of one sample
 	node   *operator
 }
 

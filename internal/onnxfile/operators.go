@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
-	"strings"
 
 	"xbmedge/internal/assemble"
 	"xbmedge/internal/nn"
@@ -91,6 +89,19 @@ func (r *reader) computed() (operand, error) {
 		alpha, _ := r.real("alpha", 1, 0.2)
 		beta, _ := r.real("beta", 1, 0.5)
 		return unary(r.b.HardSigmoid(name, x.value, alpha, beta))
+	case "LeakyRelu":
+		alpha, _ := r.real("alpha", 1, 0.01)
+		return unary(r.b.Leaky(name, x.value, []float32{float32(alpha)}))
+	case "PRelu":
+		slope, err := r.reals(1)
+		if err != nil {
+			return operand{}, err
+		}
+		values, err := x.perChannel(slope)
+		if err != nil {
+			return operand{}, err
+		}
+		return unary(r.b.Leaky(name, x.value, values))
 	case "Clip":
 		low, high, err := r.bounds()
 		if err != nil {
@@ -262,94 +273,4 @@ func (r *reader) concat() (operand, error) {
 	}
 	v, err := r.b.Concat(o.outputs[0], values...)
 	return first.like(v), err
-}
-
-// lengths reads the steps of dividing a vector by its length: squares, their sum, its root, and the division. They are
-// followed by name until the division shows that they were that.
-func (r *reader) lengths() (operand, bool, error) {
-	o := r.node
-	x, err := r.any(o.inputs[0])
-	if err != nil {
-		return operand{}, false, nil // it is told by whom needs it
-	}
-	x2, second := r.values[r.at(1)]
-	small := func(c *constant) bool { v, ok := c.number(); return ok && v >= 0 && v < 0.01 }
-	to := func(s step) (operand, bool, error) { x.step = s; return x, true, nil }
-	switch {
-	case o.kind == "Div" && second && x.step == plain && x.constant == nil && x2.step == length && x2.value == x.value:
-		v, err := r.b.Unit(o.outputs[0], x.value)
-		return x.like(v), true, err
-	case x.constant != nil && (o.kind == "Max" || o.kind == "Add") && second && x2.step >= squareSum && small(x.constant):
-		return x2, true, nil
-	case x.constant != nil || !x.vector():
-		return operand{}, false, nil
-	case x.step == plain:
-		sum := squareSum
-		switch {
-		case o.kind == "Mul" && o.inputs[0] == r.at(1) && r.squared():
-			return to(square)
-		case o.kind == "Pow" && second && isNumber(x2.constant, 2):
-			return to(square)
-		case o.kind == "ReduceL2":
-			sum = length
-			fallthrough
-		case o.kind == "ReduceSumSquare":
-			if err := r.overChannels(&x); err != nil {
-				return operand{}, true, err
-			}
-			return to(sum)
-		}
-		return operand{}, false, nil
-	case o.kind == "ReduceSum" && x.step == square:
-		if err := r.overChannels(&x); err != nil {
-			return operand{}, true, err
-		}
-		return to(squareSum)
-	case o.kind == "Sqrt" && x.step == squareSum, o.kind == "Pow" && x.step == squareSum && second && isNumber(x2.constant, 0.5):
-		return to(length)
-	case slices.Contains([]string{"Identity", "Cast", "Expand", "Unsqueeze"}, o.kind):
-		return x, true, nil
-	case (o.kind == "Add" || o.kind == "Max") && x.step >= squareSum && second && small(x2.constant):
-		return x, true, nil
-	case o.kind == "Clip" && x.step >= squareSum:
-		low, high, err := r.bounds()
-		if err != nil || !(low < 0.01 && high >= math.MaxFloat32) {
-			return operand{}, true, errors.New("it limits a vector's length")
-		}
-		return x, true, nil
-	}
-	return operand{}, false, nil
-}
-
-// squared reports whether the product of a value with itself is only summed.
-func (r *reader) squared() bool {
-	for i := range r.graph.nodes {
-		o := &r.graph.nodes[i]
-		if slices.Contains(o.inputs, r.node.outputs[0]) && !strings.HasPrefix(o.kind, "ReduceSum") {
-			return false
-		}
-	}
-	return true
-}
-
-func isNumber(c *constant, want float64) bool {
-	v, ok := c.number()
-	return ok && v == want
-}
-
-// overChannels refuses a sum over anything but the channels of a vector.
-func (r *reader) overChannels(x *operand) error {
-	axes, err := r.ints("axes", 1)
-	if err != nil {
-		return err
-	}
-	for _, a := range axes {
-		if a, err = axis(a, len(x.dims)); err != nil {
-			return err
-		}
-		if a != x.channels() {
-			return errors.New("it sums over another dimension than the channels")
-		}
-	}
-	return nil
 }

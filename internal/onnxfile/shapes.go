@@ -57,8 +57,8 @@ func (r *reader) shapes() (*constant, error) {
 		if name == "" {
 			continue
 		}
-		v, err := r.any(name)
-		if err != nil || v.constant == nil {
+		v := r.values[name]
+		if v.constant == nil {
 			return nil, nil // the operator itself says what it misses
 		}
 		in[i] = v.constant

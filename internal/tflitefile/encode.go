@@ -22,9 +22,12 @@ const (
 	fullyConnectedOptions  = 8
 	concatenationOptions   = 10
 	addOptions             = 11
+	l2NormOptions          = 12
 	reshapeOptions         = 17
 	mulOptions             = 21
 	reducerOptions         = 27
+	subOptions             = 28
+	divOptions             = 29
 )
 
 // Encode returns the model as a .tflite file. The same model always gives the same bytes. It fails for a model that
