@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -14,8 +15,8 @@ import (
 	"xbmedge/internal/bundle"
 	"xbmedge/internal/bundle/parity"
 	"xbmedge/internal/embed"
-	"xbmedge/internal/gallery"
 	"xbmedge/internal/photos"
+	"xbmedge/internal/retrieval"
 	"xbmedge/internal/vision"
 )
 
@@ -94,8 +95,8 @@ func (o *bundleFlags) classNames(list []photos.Photo) ([]string, error) {
 	return names, nil
 }
 
-// measureThresholds enrolls the photos by class, as a board would, and looks where strangers and kin part. Without two
-// classes there are no strangers.
+// measureThresholds searches each photo among the others, and looks where strangers and kin part. Without two classes
+// there are no strangers.
 func (o *bundleFlags) measureThresholds(ctx context.Context, model []byte, list []photos.Photo) ([]bundle.Threshold, error) {
 	var some []photos.Photo
 	count := map[string]int{}
@@ -111,31 +112,56 @@ func (o *bundleFlags) measureThresholds(ctx context.Context, model []byte, list 
 	if err != nil {
 		return nil, err
 	}
-	g, err := gallery.New(gallery.Model{Dim: set.Dim})
-	if err != nil {
-		return nil, err
-	}
-	for i, p := range set.Photos {
-		id := gallery.Slug(p.Class)
-		if err := g.Enroll(id, p.Class, [][]float32{set.Row(i)}); err != nil {
-			return nil, fmt.Errorf("thresholds: %w", err)
-		}
-	}
+	genuine, impostors := bestScores(set)
 	var found []bundle.Threshold
 	for _, rate := range falseAcceptRates() {
-		c, err := g.Calibrate(rate, nil)
-		if err != nil {
-			return nil, err
-		}
-		if c.Genuine == 0 || float64(c.Impostors)*rate < 1 { // too few to tell such a share
+		if len(genuine) == 0 || float64(len(impostors))*rate < 1 { // too few to tell such a share
 			break
 		}
-		t := bundle.Threshold{Threshold: c.Threshold, FalseAccept: c.FAR, FalseReject: c.FRR}
-		if !slices.Contains(found, t) {
-			found = append(found, t)
-		}
+		found = append(found, thresholdFor(rate, genuine, impostors))
 	}
 	return found, nil
+}
+
+// bestScores returns, sorted, each photo's best cosine with another of its class, where there is one, and with one of
+// other classes.
+func bestScores(set embed.Set) (genuine, impostors []float32) {
+	for i, p := range set.Photos {
+		own, other := float32(-2), float32(-2)
+		for k, q := range set.Photos {
+			switch score := retrieval.Dot(set.Row(i), set.Row(k)); {
+			case k == i:
+			case q.Class == p.Class:
+				own = max(own, score)
+			default:
+				other = max(other, score)
+			}
+		}
+		if own > -2 {
+			genuine = append(genuine, own)
+		}
+		if other > -2 {
+			impostors = append(impostors, other)
+		}
+	}
+	slices.Sort(genuine)
+	slices.Sort(impostors)
+	return genuine, impostors
+}
+
+// thresholdFor returns the lowest threshold that at most that share of impostors reaches.
+func thresholdFor(rate float64, genuine, impostors []float32) bundle.Threshold {
+	highest := impostors[len(impostors)-1-int(rate*float64(len(impostors)))] // of those that must not reach it
+	t := min(math.Nextafter32(highest, 2), 1)
+	below := func(scores []float32) int {
+		n, _ := slices.BinarySearch(scores, t)
+		return n
+	}
+	return bundle.Threshold{
+		Threshold:   t,
+		FalseAccept: float64(len(impostors)-below(impostors)) / float64(len(impostors)),
+		FalseReject: float64(below(genuine)) / float64(len(genuine)),
+	}
 }
 
 // runEnvironment is what a bundle needs of a run's environment.json.

@@ -207,3 +207,22 @@ func TestDiff(t *testing.T) {
 		t.Errorf("bare models:\n%s", out)
 	}
 }
+
+func TestThresholdFor(t *testing.T) {
+	genuine := []float32{0.2, 0.6, 0.7, 0.8}
+	impostors := []float32{0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.68, 0.69, 0.75}
+	for _, tt := range []struct {
+		rate, accept, reject float64
+		above, upTo          float32 // where the threshold lies
+	}{
+		{0.1, 0.1, 0.5, 0.69, 0.7},
+		{0.2, 0.2, 0.5, 0.68, 0.69},
+		{0.5, 0.5, 0.25, 0.5, 0.51},
+		{0.05, 0, 0.75, 0.75, 0.76},
+	} {
+		got := thresholdFor(tt.rate, genuine, impostors)
+		if got.FalseAccept != tt.accept || got.FalseReject != tt.reject || !(got.Threshold > tt.above && got.Threshold <= tt.upTo) {
+			t.Errorf("rate %v: %+v", tt.rate, got)
+		}
+	}
+}

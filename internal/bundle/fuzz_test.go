@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"bytes"
+	"encoding/json"
 	"testing"
 )
 
@@ -25,6 +26,48 @@ func FuzzRead(f *testing.F) {
 		}
 		for _, g := range b.Golden() {
 			if g.Image.Validate() != nil || len(g.Output) != b.Manifest().Dim {
+				t.Error("a golden image is none")
+			}
+		}
+	})
+}
+
+// Where all hashes are right, wrong content is refused, and nothing panics.
+func FuzzContent(f *testing.F) {
+	m, parts := sample()
+	b, err := assemble(m, parts, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	find := func(name string) []byte {
+		for _, file := range b.files {
+			if file.name == name {
+				return file.data
+			}
+		}
+		return nil
+	}
+	f.Add(b.text, find(expectedName), find(imageName(0)), find(thresholdsName), find(classesName))
+	f.Fuzz(func(t *testing.T, manifest, expected, image, thresholds, classes []byte) {
+		files := []file{{modelName, []byte("a model")}, {expectedName, expected}, {imageName(0), image}, {thresholdsName, thresholds}, {classesName, classes}}
+		var m Manifest
+		if json.Unmarshal(manifest, &m) != nil {
+			return
+		}
+		m.Parts = nil
+		for _, file := range files {
+			m.Parts = append(m.Parts, Part{file.name, len(file.data), hash(file.data)})
+		}
+		text, err := json.Marshal(m)
+		if err != nil {
+			return
+		}
+		b, err := Read(packed(t, append([]file{{manifestName, text}}, files...)))
+		if err != nil {
+			return
+		}
+		for _, g := range b.Golden() {
+			if g.Image.Validate() != nil || len(g.Output) != m.Dim {
 				t.Error("a golden image is none")
 			}
 		}
