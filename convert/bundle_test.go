@@ -90,8 +90,8 @@ func TestBundle(t *testing.T) {
 	if out := w.run("verify", w.path("1.xbm"), "--key", w.path("key.pub")); !strings.Contains(out, "signature    verified") || !strings.Contains(out, "parity       exact") {
 		t.Errorf("verify says\n%s", out)
 	}
-	var v verified
-	if err := json.Unmarshal([]byte(w.run("verify", "--json", w.path("1.xbm"))), &v); err != nil || v.Signature != "unverified" || v.Parity.Verdict != parity.Exact {
+	var v parity.Verification
+	if err := json.Unmarshal([]byte(w.run("verify", "--json", w.path("1.xbm"))), &v); err != nil || v.Signature != parity.Unverified || v.Parity.Verdict != parity.Exact {
 		t.Errorf("verify --json: %+v, %v", v, err)
 	}
 	if out := w.run("inspect", w.path("1.xbm")); !strings.Contains(out, "shelf version 1") || !strings.Contains(out, "golden/004.png") {

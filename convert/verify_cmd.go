@@ -2,21 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
 
 	"xbmedge/internal/bundle"
 	"xbmedge/internal/bundle/parity"
 	"xbmedge/internal/cli"
 )
-
-// verified is what verify --json prints.
-type verified struct {
-	Signature string              `json:"signature"` // verified, unverified (no key was given) or none
-	KeyID     string              `json:"key_id,omitempty"`
-	Parity    *parity.Certificate `json:"parity"`
-}
 
 func verifyCommand() cli.Command {
 	return cli.Command{
@@ -50,37 +41,18 @@ func verify(ctx context.Context, path string, keyTexts []string, steps float64, 
 	if err != nil {
 		return err
 	}
-	v := verified{Signature: "none", KeyID: b.KeyID()}
+	v := parity.Verification{Signature: parity.Unsigned, KeyID: b.KeyID()}
 	if v.KeyID != "" {
-		v.Signature = "unverified"
+		v.Signature = parity.Unverified
 	}
 	if len(keys) > 0 {
 		if err := b.Verify(keys); err != nil {
 			return err
 		}
-		v.Signature = "verified"
+		v.Signature = parity.Verified
 	}
 	if v.Parity, err = parity.Certify(ctx, b, parity.Options{Steps: steps}); err != nil {
 		return err
 	}
-	if asJSON {
-		err = json.NewEncoder(stdout).Encode(v)
-	} else {
-		fmt.Fprintf(stdout, "signature    %s\n", v.describe())
-		err = v.Parity.WriteText(stdout)
-	}
-	if err != nil {
-		return err
-	}
-	return v.Parity.Err()
-}
-
-func (v *verified) describe() string {
-	switch v.Signature {
-	case "verified":
-		return "verified, of the key " + v.KeyID
-	case "unverified":
-		return "not verified (no --key), names the key " + v.KeyID
-	}
-	return "none"
+	return v.Write(stdout, asJSON)
 }

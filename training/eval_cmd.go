@@ -65,7 +65,7 @@ xbm-train eval --embeddings e.npy --labels y.npy --json -`,
 			f.StringVar(&o.run, "run", "", "`FOLDER` of a run")
 			f.StringVar(&o.data, "data", "", "`FOLDER` with train/ (the gallery) and test/ (the queries) in it, a list, or Stanford Online Products")
 			f.StringVar(&o.gallery, "gallery", "", "`FOLDER` of class folders, or a list, to search in, instead of train/")
-			f.StringVar(&o.galleryModel, "gallery-model", "", "older `MODEL` (.tflite, or the folder of a run) that embeds the gallery, as it has been enrolled on a board, while the run embeds the queries")
+			f.StringVar(&o.galleryModel, "gallery-model", "", "older `MODEL` (.xbm, .tflite, or the folder of a run) that embeds the gallery, as it has been enrolled on a board, while the run embeds the queries")
 			f.StringVar(&o.queries, "queries", "", "`FOLDER` of class folders, or a list, to search for, instead of test/")
 			f.StringVar(&o.self, "self", "", "`FOLDER` of class folders, or a list: search for each photo among all others")
 			f.IntVar(&o.split, "split", 0, "with --self: `N` photos of each class search among the others, instead of each among all")

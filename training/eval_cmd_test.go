@@ -157,7 +157,7 @@ func TestEvalPhotos(t *testing.T) {
 	if own.MAP != got.MAP || own.Gallery != 12 {
 		t.Errorf("its own model embeds the gallery: mAP %g, without --gallery-model %g", own.MAP, got.MAP)
 	}
-	if _, _, err := runCommand(t, "eval", "--run", run, "--gallery-model", filepath.Join(data, "none"), "--data", data); err == nil || !strings.Contains(err.Error(), "name a .tflite file") {
+	if _, _, err := runCommand(t, "eval", "--run", run, "--gallery-model", filepath.Join(data, "none"), "--data", data); err == nil || !strings.Contains(err.Error(), "name a bundle, a .tflite file") {
 		t.Errorf("no such gallery model: %v", err)
 	}
 	self, _ := evaluated(t, "--run", run, "--self", filepath.Join(data, "train"), "--ks", "11", "--json", "-")

@@ -17,12 +17,20 @@ var (
 	partsText string
 )
 
-// Style returns the style sheet, for a page's <style>.
-func Style() template.CSS { return template.CSS(styleText) } //nolint:gosec // ours
+// Head is what a page begins with.
+type Head struct {
+	Title  string
+	Style  template.CSS
+	Policy string // what the page may do, its Content-Security-Policy
+}
 
-// Policy returns what a page may do, for its Content-Security-Policy: nothing but its own style and pictures, and that
-// one script where it is not empty.
-func Policy(script string) string {
+// NewHead returns the head of a page with a style sheet added to the common one. The page may show its own pictures and
+// run that one script, where it is not empty; nothing else.
+func NewHead(title, style, script string) Head {
+	return Head{title, template.CSS(styleText + style), policy(script)} //nolint:gosec // ours
+}
+
+func policy(script string) string {
 	policy := "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 	if script == "" {
 		return policy
@@ -31,8 +39,8 @@ func Policy(script string) string {
 	return policy + "; script-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'"
 }
 
-// Parse returns a page's template, which may use the functions percent and count, those given, and the templates "axes"
-// of a drawing's Scales and "picture" of a photo with its URI, Class and File.
+// Parse returns a page's template, which may use the functions percent and count, those given, and the templates "head"
+// of a Head, "axes" of a drawing's Scales, and "picture" of a photo with its URI, Class and File.
 func Parse(page string, functions template.FuncMap) (*template.Template, error) {
 	t := template.New("page").Funcs(template.FuncMap{"percent": Percent, "count": Count}).Funcs(functions)
 	for _, text := range []string{partsText, page} {

@@ -147,22 +147,6 @@ func list(names []string) string {
 
 // needed reports for each node whether the value out depends on it.
 func (g *graph) needed(out string) []bool {
-	maker := map[string]int{}
-	for i := range g.nodes {
-		for _, name := range g.nodes[i].outputs {
-			maker[name] = i
-		}
-	}
-	needed := make([]bool, len(g.nodes))
-	open := []string{out}
-	for len(open) > 0 {
-		i, ok := maker[open[len(open)-1]]
-		open = open[:len(open)-1]
-		if !ok || needed[i] {
-			continue
-		}
-		needed[i] = true
-		open = append(open, g.nodes[i].inputs...)
-	}
-	return needed
+	return assemble.Needed(len(g.nodes), out,
+		func(i int) []string { return g.nodes[i].outputs }, func(i int) []string { return g.nodes[i].inputs })
 }

@@ -119,28 +119,6 @@ func (m *Model) names(tensors []int) string {
 	return strings.Join(names, ", ")
 }
 
-// needed reports for each operator whether tensor out depends on it.
-func (m *Model) needed(out int) []bool {
-	maker := map[int]int{}
-	for i := range m.Operators {
-		for _, t := range m.Operators[i].Outputs {
-			maker[t] = i
-		}
-	}
-	needed := make([]bool, len(m.Operators))
-	open := []int{out}
-	for len(open) > 0 {
-		i, ok := maker[open[len(open)-1]]
-		open = open[:len(open)-1]
-		if !ok || needed[i] {
-			continue
-		}
-		needed[i] = true
-		open = append(open, m.Operators[i].Inputs...)
-	}
-	return needed
-}
-
 // reader turns a model's operators into a builder's.
 type reader struct {
 	model     *Model
@@ -215,4 +193,10 @@ func (r *reader) ints(i int) ([]int, error) {
 		return nil, fmt.Errorf("its input %.100q is no short list of constant integers", t.Name)
 	}
 	return ToInts(data), nil
+}
+
+// needed reports for each operator whether tensor out depends on it.
+func (m *Model) needed(out int) []bool {
+	return assemble.Needed(len(m.Operators), out,
+		func(i int) []int { return m.Operators[i].Outputs }, func(i int) []int { return m.Operators[i].Inputs })
 }

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,13 +13,6 @@ import (
 	"xbmedge/internal/bundle/parity"
 	"xbmedge/internal/cli"
 )
-
-// verified is what `verify --json` prints.
-type verified struct {
-	Signature string              `json:"signature"` // verified, unverified (there is no key here) or none
-	KeyID     string              `json:"key_id,omitempty"`
-	Parity    *parity.Certificate `json:"parity"`
-}
 
 // verifyFlags is the command line of verify.
 type verifyFlags struct {
@@ -75,34 +67,18 @@ func (o *verifyFlags) run(ctx context.Context, files []string, stdout, _ io.Writ
 	if info.Bundle == nil {
 		return fmt.Errorf("%s is a bare model without golden images: make a bundle of it with `xbm-convert bundle`", path)
 	}
-	v := verified{Signature: "none", KeyID: info.Bundle.KeyID()}
+	v := parity.Verification{Signature: parity.Unsigned, KeyID: info.Bundle.KeyID()}
 	switch {
 	case info.KeyID != "":
-		v.Signature = "verified"
+		v.Signature = parity.Verified
 	case v.KeyID != "":
-		v.Signature = "unverified"
+		v.Signature = parity.Unverified
 	}
 	trial := model.Trial{Limit: o.timeout, Steps: o.steps}
 	if v.Parity, err = trial.Run(ctx, info.Bundle); err != nil {
 		return err
 	}
-	if o.json {
-		err = json.NewEncoder(stdout).Encode(v)
-	} else {
-		fmt.Fprintf(stdout, "signature    %s\n", v.describe())
-		err = v.Parity.WriteText(stdout)
-	}
-	return errors.Join(err, v.Parity.Err())
-}
-
-func (v *verified) describe() string {
-	switch v.Signature {
-	case "verified":
-		return "verified, of the key " + v.KeyID
-	case "unverified":
-		return "not verified: there is no key here (--key, or model.keys); it names the key " + v.KeyID
-	}
-	return "none"
+	return v.Write(stdout, o.json)
 }
 
 // certify is what the process does that model.Trial starts.

@@ -24,8 +24,7 @@ var (
 // page is what the template shows.
 type page struct {
 	*Report
-	Style                   template.CSS
-	Policy                  string
+	Head                    htmlpage.Head
 	Compared                bool // float with int8
 	Tiles                   []tile
 	Facts                   []fact
@@ -78,7 +77,7 @@ const (
 // one that cannot be read is shown as missing. It fails when ctx is done.
 func WritePage(ctx context.Context, w io.Writer, r *Report) error {
 	p := &page{
-		Report: r, Style: htmlpage.Style() + template.CSS(styleText), Policy: htmlpage.Policy(""), //nolint:gosec // ours
+		Report: r, Head: htmlpage.NewHead(r.Model+": conversion report", styleText, ""),
 		Compared: r.Type == "int8", WeakBelow: weakSQNR,
 	}
 	p.tiles()

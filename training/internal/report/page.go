@@ -22,9 +22,8 @@ var (
 // page is what the template shows.
 type page struct {
 	*Input
-	Style      template.CSS
+	Head       htmlpage.Head
 	Script     template.JS
-	Policy     string // what the page may do: nothing but its own script, style and pictures
 	Overall    row
 	Best       string
 	Remarks    []string // the notes of the input and what this report leaves out
@@ -66,8 +65,8 @@ type picture struct {
 
 func newPage(ctx context.Context, in *Input, c *comparison) (*page, error) {
 	p := &page{
-		Input: in,
-		Style: htmlpage.Style(), Policy: htmlpage.Policy(scriptText),
+		Input:  in,
+		Head:   htmlpage.NewHead(in.Title+": training report", "", scriptText),
 		Script: template.JS(scriptText), //nolint:gosec // ours, not the input's
 		Charts: in.charts(), Pairs: newPairsChart(c.same, c.other), ConfigText: string(in.Config),
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"xbmedge/internal/bundle"
 	"xbmedge/internal/embed"
 	"xbmedge/internal/photos"
 	"xbmedge/internal/retrieval"
@@ -20,7 +21,7 @@ import (
 // makes of the photos stands beside the memory as entries that never leave: the same loss pulls the new embeddings
 // towards the old ones of their class and pushes them from those of others.
 type CompatibleConfig struct {
-	Model  string  `yaml:"model" json:"model"`   // its .tflite file, as the boards have it, or the folder of its run; empty: none
+	Model  string  `yaml:"model" json:"model"`   // its bundle or .tflite file, as the boards have it, or the folder of its run; empty: none
 	Weight float64 `yaml:"weight" json:"weight"` // of the loss against its embeddings
 }
 
@@ -41,25 +42,33 @@ func (c *Config) validateCompatible() []error {
 // oldModel is the model that the new one is to be compatible with.
 type oldModel struct {
 	file []byte // TensorFlow Lite
-	ref  embed.ModelRef
+	ref  OldModel
 }
 
-// readOldModel reads a .tflite file, or the network of a run, in float.
-func readOldModel(path string) ([]byte, error) {
+// OldModel says which older model a network was trained to be compatible with.
+type OldModel struct {
+	embed.ModelRef
+	SpaceID string `json:"space_id"` // of its embeddings, as bundles and galleries name it
+}
+
+// readOldModel reads a bundle, a .tflite file, or the network of a run, in float. Space is empty for a run: no board has
+// enrolled with it.
+func readOldModel(path string) (file []byte, space string, err error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return ReadModel(path)
+		file, err = ReadModel(path)
+		return file, "", err
 	}
-	file, err := os.ReadFile(path)
+	file, info, err := bundle.LoadModel(path)
 	if err != nil {
-		return nil, fmt.Errorf("%w; name a .tflite file or the folder of a run", err)
+		return nil, "", fmt.Errorf("%w; name a bundle, a .tflite file or the folder of a run", err)
 	}
-	return file, nil
+	return file, info.SpaceID, nil
 }
 
 // newOldModel opens the configured model, and refuses one whose embeddings, of another number of values than dim, cannot
 // be compared with the new ones.
 func newOldModel(c *CompatibleConfig, dim int) (*oldModel, error) {
-	file, err := readOldModel(c.Model)
+	file, space, err := readOldModel(c.Model)
 	if err != nil {
 		return nil, fmt.Errorf("compatible.model: %w", err)
 	}
@@ -67,7 +76,7 @@ func newOldModel(c *CompatibleConfig, dim int) (*oldModel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compatible.model %s: %w", c.Model, err)
 	}
-	m := &oldModel{file: file, ref: e.Model()}
+	m := &oldModel{file: file, ref: OldModel{e.Model(), space}}
 	if err := e.Close(); err != nil {
 		return nil, err
 	}

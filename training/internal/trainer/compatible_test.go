@@ -1,8 +1,8 @@
 package trainer
 
 import (
-	"context"
-	"errors"
+	"crypto/sha256"
+	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"xbmedge/internal/atomicfile"
+	"xbmedge/internal/bundle"
+	"xbmedge/internal/bundle/bundletest"
 )
 
 // oldRun trains a model on the data, for others to be compatible with, and returns its float .tflite file.
@@ -79,16 +81,8 @@ func TestCompatibleRunResumes(t *testing.T) {
 	cfg.Compatible.Model = oldRun(t, data, cfg)
 	cfg.Seed = 2
 	d := Description{Data: data, Config: cfg}
-	whole, stopped := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "stopped")
+	whole, stopped := wholeAndStopped(t, d)
 	log := slog.New(slog.DiscardHandler)
-	if _, err := Start(t.Context(), d, whole, &silent{}, log); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	if _, err := Start(ctx, d, stopped, &silent{at: 7, cancel: cancel}, log); !errors.Is(err, errInterrupted) {
-		t.Fatal(err)
-	}
 	model, err := os.ReadFile(cfg.Compatible.Model)
 	if err != nil {
 		t.Fatal(err)
@@ -123,6 +117,25 @@ func TestCompatibleRunResumes(t *testing.T) {
 	}
 }
 
+// A bundle names the space of its model's embeddings, and the run remembers it for the bundle of the new model.
+func TestCompatibleWithABundle(t *testing.T) {
+	data, cfg := drawings(t, 4, 4), smallConfig()
+	cfg.Schedule = ScheduleConfig{Steps: 2, Evaluate: 2, Checkpoint: 2}
+	const space = "00112233445566778899aabbccddeeff"
+	model := bundletest.Model(t, 3)
+	cfg.Compatible.Model = bundletest.Write(t, model, nil, func(m *bundle.Manifest, _ *bundle.Parts) {
+		m.SpaceID, cfg.Network.Embedding = space, m.Dim
+	})
+	run := filepath.Join(t.TempDir(), "new")
+	if _, err := Start(t.Context(), Description{Data: data, Config: cfg}, run, &silent{}, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	e, err := folder(run).environment()
+	if err != nil || e.Compatible == nil || e.Compatible.SpaceID != space || e.Compatible.SHA256 != fmt.Sprintf("%x", sha256.Sum256(model)) {
+		t.Errorf("the environment says of the old model %+v, %v", e.Compatible, err)
+	}
+}
+
 func TestCompatibleRefused(t *testing.T) {
 	needTFLite(t)
 	data, cfg := drawings(t, 4, 4), smallConfig()
@@ -137,7 +150,7 @@ func TestCompatibleRefused(t *testing.T) {
 		want  string
 	}{
 		"other dimensions": {func(c *Config) { c.Network.Embedding = 9 }, "of 8 values, the network of 9: set network.embedding to 8"},
-		"no file":          {func(c *Config) { c.Compatible.Model = "/none.tflite" }, "name a .tflite file or the folder of a run"},
+		"no file":          {func(c *Config) { c.Compatible.Model = "/none.tflite" }, "name a bundle, a .tflite file or the folder of a run"},
 		"no run":           {func(c *Config) { c.Compatible.Model = t.TempDir() }, "holds no finished run"},
 		"no model":         {func(c *Config) { c.Compatible.Model = text }, "text.tflite"},
 		"proxies":          {func(c *Config) { c.Loss.Name, c.XBM.Size = lossProxyAnchor, 0 }, "take another"},

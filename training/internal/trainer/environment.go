@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"xbmedge/internal/atomicfile"
-	"xbmedge/internal/embed"
 )
 
 // environmentFile says what a run was made with. It is written at the start and again by every Resume.
@@ -35,7 +34,7 @@ type Environment struct {
 	Photos   int               `json:"photos"`
 	Classes  int               `json:"classes"`
 	// Compatible is the older model whose galleries the network was trained to find its way in; nil for none.
-	Compatible *embed.ModelRef `json:"compatible,omitempty"`
+	Compatible *OldModel `json:"compatible,omitempty"`
 }
 
 func (f *fitting) environment(version string) *Environment {

@@ -38,7 +38,7 @@ func Evaluate(ctx context.Context, run string, gallery, queries []photos.Photo, 
 	}
 	galleryFile := file
 	if opt.GalleryModel != "" {
-		if galleryFile, err = readOldModel(opt.GalleryModel); err != nil {
+		if galleryFile, _, err = readOldModel(opt.GalleryModel); err != nil {
 			return nil, fmt.Errorf("the gallery's model: %w", err)
 		}
 	}

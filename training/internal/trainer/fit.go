@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"xbmedge/internal/atomicfile"
-	"xbmedge/internal/embed"
 	"xbmedge/internal/photos"
 	"xbmedge/internal/retrieval"
 	"xbmedge/training/internal/dataset"
@@ -174,7 +173,7 @@ type fitting struct {
 	trunk    []byte               // int8 model of the frozen trunk; nil where it is run in float or there is none
 	lessons  *lessons             // nil without a teacher
 	old      retrieval.Embeddings // of all photos, as an older model has them; empty without
-	oldRef   *embed.ModelRef      // nil without
+	oldRef   *OldModel            // nil without
 	photos   []photos.Photo       // all of them
 	labels   []int
 	learned  []int            // indices of photos that are learned from; their labels are 0…n−1

@@ -1,9 +1,7 @@
 package trainer
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -19,16 +17,8 @@ func TestRoundedRun(t *testing.T) {
 	cfg := frozenConfig(t, data)
 	cfg.Network.Trunk, cfg.Network.Round, cfg.Network.RoundStart = trunkFloat, true, 5
 	d := Description{Data: data, Config: cfg}
-	whole, stopped := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "stopped")
+	whole, stopped := wholeAndStopped(t, d)
 	log := slog.New(slog.DiscardHandler)
-	if _, err := Start(t.Context(), d, whole, &silent{}, log); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	if _, err := Start(ctx, d, stopped, &silent{at: 7, cancel: cancel}, log); !errors.Is(err, errInterrupted) {
-		t.Fatal(err)
-	}
 	if _, err := Resume(t.Context(), stopped, "", nil, &silent{}, log); err != nil {
 		t.Fatal(err)
 	}

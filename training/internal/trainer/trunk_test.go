@@ -1,7 +1,6 @@
 package trainer
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"math"
@@ -109,16 +108,8 @@ func TestInt8TrunkRunResumes(t *testing.T) {
 	needTFLite(t)
 	data := drawings(t, 6, 8)
 	d := Description{Data: data, Config: frozenConfig(t, data)}
-	whole, stopped := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "stopped")
+	whole, stopped := wholeAndStopped(t, d)
 	log := slog.New(slog.DiscardHandler)
-	if _, err := Start(t.Context(), d, whole, &silent{}, log); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	if _, err := Start(ctx, d, stopped, &silent{at: 7, cancel: cancel}, log); !errors.Is(err, errInterrupted) {
-		t.Fatal(err)
-	}
 	trunk := filepath.Join(stopped, nn.TrunkFile)
 	if err := os.Rename(trunk, trunk+".away"); err != nil {
 		t.Fatal(err)
