@@ -23,6 +23,9 @@ type Index struct {
 	codes       []int8
 	bounds      []bound
 	starts      []int // first vector of each group, and their number
+	// rounding is more than what Dot's sums, four of a quarter of the products each, and the bounds themselves may be off
+	// by for vectors of length 1.
+	rounding float32
 	dot         func(dst []int32, query []int16, codes []int8)
 }
 
@@ -34,8 +37,6 @@ const (
 	codeWidth = 16
 	// codeBlock is how many vectors are compared before their scores are looked at.
 	codeBlock = 256
-	// rounding is more than what the sums of float32, and the bounds themselves, may be off by for vectors of length 1.
-	rounding = 2e-5
 	// maxIndexDim keeps the sum of an int8 product within 32 bits.
 	maxIndexDim = 65536
 )
@@ -50,6 +51,7 @@ func NewIndex(e Embeddings, sizes []int) (*Index, error) {
 	x := &Index{
 		dim: e.Dim, padded: (e.Dim + codeWidth - 1) / codeWidth * codeWidth, rows: e.Data,
 		bounds: make([]bound, n), starts: make([]int, 1, len(sizes)+1), dot: codesPlain,
+		rounding: 2e-5 + float32(e.Dim)*2e-8,
 	}
 	if vectorUnit() {
 		x.dot = codesVector
@@ -162,7 +164,7 @@ func (s *Search) Nearest(dst []Match, query []float32, skip []bool) []Match {
 // off is how far the score of vector i in float can be from its score by codes.
 func (s *Search) off(i int) float32 {
 	b := &s.x.bounds[i]
-	return s.searched.err*b.length + b.err + rounding
+	return s.searched.err*b.length + b.err + s.x.rounding
 }
 
 // compare scores all vectors by their codes.
