@@ -174,24 +174,47 @@ func (g *Gallery) wrong(threshold float32) []Pair {
 // ErrWrongNames is returned for a threshold at which more enrolled pictures would get another's name than do now.
 var ErrWrongNames = errors.New("would give an enrolled picture another thing's name")
 
-// SetCalibration sets the threshold of a fit and remembers what it rests on. A threshold lower than the present one that
-// would give enrolled pictures another's name, which they do not get now, is refused unless forced, with an error that
-// wraps ErrWrongNames and tells which.
-func (g *Gallery) SetCalibration(f *Fit, force bool, now time.Time) error {
-	if f.Threshold < g.threshold && !force {
-		for _, p := range f.Wrong {
+// SetCalibration sets a calibration's threshold and remembers what it rests on. A threshold lower than the present one
+// that would give enrolled pictures another's name, which they do not get now, is refused unless forced, with an error
+// that wraps ErrWrongNames and tells which.
+func (g *Gallery) SetCalibration(c Calibration, force bool, now time.Time) error {
+	if c.Threshold < g.threshold && !force {
+		for _, p := range g.wrong(c.Threshold) {
 			if p.Score < g.threshold {
 				return fmt.Errorf("threshold %.3f, now %.3f: it %w: embedding %d of %s would be taken for %s, with %.3f; "+
-					"remove that embedding, merge the two, or force it", f.Threshold, g.threshold, ErrWrongNames, p.Vector, p.Of, p.Taken, p.Score)
+					"remove that embedding, merge the two, or force it", c.Threshold, g.threshold, ErrWrongNames, p.Vector, p.Of, p.Taken, p.Score)
 			}
 		}
 	}
-	if err := g.SetThreshold(f.Threshold); err != nil {
+	if err := g.SetThreshold(c.Threshold); err != nil {
 		return err
 	}
-	c := f.Calibration
 	c.Time = now.UTC().Truncate(time.Second)
 	g.calibration = &c
 	g.revision++
 	return nil
+}
+
+// Alike returns, for each other identity with an embedding so like one of id's that it has id's name or the other way
+// round, the closest pair.
+func (g *Gallery) Alike(id string) []Pair {
+	at, known := g.find(id)
+	if !known {
+		return nil
+	}
+	var found []Pair
+	t := &g.things[at]
+	for i := range g.things {
+		other := &g.things[i]
+		top := Pair{Score: -2}
+		for r := range t.own.records {
+			if s, n := other.own.nearest(t.own.row(r), -1); i != at && s > top.Score {
+				top = Pair{Vector: t.own.records[r].ID, Of: id, Taken: other.ID, Near: other.own.records[n].ID, Score: s}
+			}
+		}
+		if i != at && top.Score >= min(g.limit(t), g.limit(other)) {
+			found = append(found, top)
+		}
+	}
+	return found
 }

@@ -26,7 +26,7 @@ type Index struct {
 	// rounding is more than what Dot's sums, four of a quarter of the products each, and the bounds themselves may be off
 	// by for vectors of length 1.
 	rounding float32
-	dot         func(dst []int32, query []int16, codes []int8)
+	dot      func(dst []int32, query []int16, codes []int8)
 }
 
 // bound is what the code of one vector says of it: a value of the code stands for scale, length is |x̂| and error |x−x̂|.
