@@ -117,13 +117,14 @@ func (g *Gallery) Model() Model { return g.model }
 // Threshold returns the least cosine at which an embedding counts as a known thing.
 func (g *Gallery) Threshold() float32 { return g.threshold }
 
-// SetThreshold sets the least cosine of a known thing, above -1 and at most 1.
+// SetThreshold sets the least cosine of a known thing, above -1 and at most 1. What another threshold was calibrated for
+// is forgotten.
 func (g *Gallery) SetThreshold(t float32) error {
 	if !(t > -1 && t <= 1) {
 		return fmt.Errorf("threshold %v: want more than -1 and at most 1", t)
 	}
 	if t != g.threshold {
-		g.threshold = t
+		g.threshold, g.calibration = t, nil
 		g.revision++
 	}
 	return nil
