@@ -150,6 +150,32 @@ func (g *Gallery) Records(id string) (own, rejected []Record, err error) {
 	return list(g.things[at].own), list(g.things[at].rejected), nil
 }
 
+// Samples returns an identity's embeddings and its counter-examples with their pictures, as Add and Reject take them.
+func (g *Gallery) Samples(id string) (own, rejected []Sample, err error) {
+	at, known := g.find(id)
+	if !known {
+		return nil, nil, fmt.Errorf("samples of %q: %w", id, ErrUnknownIdentity)
+	}
+	t := &g.things[at]
+	for _, part := range []struct {
+		from set
+		to   *[]Sample
+	}{{t.own, &own}, {t.rejected, &rejected}} {
+		for i := range part.from.records {
+			r := &part.from.records[i]
+			s := Sample{Vector: slices.Clone(part.from.row(i))}
+			if r.Added != 0 {
+				s.Added = time.Unix(r.Added, 0).UTC()
+			}
+			if s.Crop, err = g.crop(r); err != nil && !errors.Is(err, ErrNoCrop) {
+				return nil, nil, err
+			}
+			*part.to = append(*part.to, s)
+		}
+	}
+	return own, rejected, nil
+}
+
 // ErrNoCrop is returned for an embedding without a picture.
 var ErrNoCrop = errors.New("no picture was kept")
 

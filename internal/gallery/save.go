@@ -86,6 +86,14 @@ func Load(path string, model Model) (*Gallery, error) {
 	return g, nil
 }
 
+// CheckSame returns an error that wraps ErrWrongModel when another gallery's embeddings cannot be put into this one.
+func (g *Gallery) CheckSame(other *Gallery) error {
+	if g.model.SHA256 != other.model.SHA256 || g.model.Dim != other.model.Dim {
+		return fmt.Errorf("%w: its model is %v, this gallery's is %v; move it with `xbm-agent gallery reembed`", ErrWrongModel, other.model, g.model)
+	}
+	return nil
+}
+
 // Read reads a gallery file, whatever its model. The pictures stay where they are until they are asked for. In the place
 // of a damaged file it takes the state before the last change, and Recovered says so.
 func Read(path string) (*Gallery, error) {

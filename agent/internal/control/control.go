@@ -64,7 +64,7 @@ func (p *Picture) Decode() (vision.Frame, error) {
 // Sample is an embedding from another gallery of the same model.
 type Sample struct {
 	Vector []float32 `json:"vector"`
-	Crop   []byte    `json:"crop,omitempty"`
+	Crop   []byte    `json:"crop,omitempty"` // its picture
 	Added  time.Time `json:"added,omitzero"`
 }
 

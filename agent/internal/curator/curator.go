@@ -4,13 +4,14 @@
 // The operations, and what they read of a control.Request:
 //
 //	info       nothing
-//	enroll     name, or id; pictures, samples, or camera and seconds; most; last: set the threshold afterwards, to
+//	add        id, name, samples
+//	enroll     name, or id; pictures, or camera and seconds; most; last: set the threshold afterwards, to
 //	           threshold or, where nobody has calibrated, by what is enrolled and far
 //	remove     ids
 //	forget     vector
 //	rename     id, name
 //	merge      id, ids: into id
-//	reject     id; one of pictures, embedding, event
+//	reject     id; one of pictures, samples, embedding, event
 //	unreject   vector
 //	threshold  id, or none for the gallery's; threshold
 //	calibrate  calibration, revision, force
@@ -230,13 +231,10 @@ func (j *job) open(model bool) error {
 		}
 		return j.take(g)
 	}
-	e, err := j.model()
+	want, err := j.wanted()
 	if err != nil {
 		return err
 	}
-	ref := e.Model()
-	want := gallery.Model{Name: ref.Name, SHA256: ref.SHA256, Dim: ref.Dim}
-	j.out.Input[0], j.out.Input[1] = e.InputSize()
 	g, err := gallery.Load(j.parts.Path, want)
 	if errors.Is(err, gallery.ErrWrongModel) && j.Op == "reembed" {
 		g, err = gallery.Read(j.parts.Path)
@@ -248,6 +246,30 @@ func (j *job) open(model bool) error {
 		return err
 	}
 	return j.take(g)
+}
+
+// wanted returns what the gallery of the model in use says of its model.
+func (j *job) wanted() (gallery.Model, error) {
+	e, err := j.model()
+	if err != nil {
+		return gallery.Model{}, err
+	}
+	j.out.Input[0], j.out.Input[1] = e.InputSize()
+	ref := e.Model()
+	return gallery.Model{Name: ref.Name, SHA256: ref.SHA256, Dim: ref.Dim}, nil
+}
+
+// own returns an error unless the gallery is of the model in use.
+func (j *job) own() error {
+	want, err := j.wanted()
+	if err != nil {
+		return err
+	}
+	other, err := gallery.New(want)
+	if err != nil {
+		return err
+	}
+	return j.g.CheckSame(other)
 }
 
 func (j *job) take(g *gallery.Gallery) error {

@@ -92,9 +92,6 @@ func (j *job) settle() error {
 // samples returns what is to be enrolled. It is an error when nothing of what was given can be used.
 func (j *job) samples() ([]gallery.Sample, error) {
 	var samples []gallery.Sample
-	for _, s := range j.Samples {
-		samples = append(samples, gallery.Sample{Vector: s.Vector, Crop: s.Crop, Added: s.Added})
-	}
 	seen := j.seen
 	for i := range j.Pictures {
 		s, err := j.see(&j.Pictures[i])
@@ -117,7 +114,7 @@ func (j *job) samples() ([]gallery.Sample, error) {
 		samples = append(samples, made)
 	}
 	switch {
-	case len(samples) > 0 || len(j.Pictures)+len(j.Samples)+len(j.seen) == 0 && j.Last:
+	case len(samples) > 0 || len(j.Pictures)+len(j.seen) == 0 && j.Last:
 		return samples, nil
 	case len(j.out.Refused) > 0:
 		return nil, fmt.Errorf("none of %d pictures can be used, the first because: %s", len(j.out.Refused), j.out.Refused[0].Why)

@@ -19,16 +19,28 @@ func operations() map[string]operation {
 	return map[string]operation{
 		"info":      {true, func(*job) error { return nil }},
 		"enroll":    {true, (*job).enroll},
+		"add":       {false, (*job).add},
 		"remove":    {false, (*job).remove},
 		"forget":    {false, func(j *job) error { return j.g.RemoveVector(j.Vector) }},
 		"rename":    {false, func(j *job) error { j.out.ID = j.ID; return j.g.Rename(j.ID, j.Name) }},
 		"merge":     {false, (*job).merge},
-		"reject":    {true, (*job).reject},
+		"reject":    {false, (*job).reject},
 		"unreject":  {false, func(j *job) error { return j.g.Unreject(j.Vector) }},
 		"threshold": {false, (*job).setThreshold},
 		"calibrate": {false, (*job).calibrate},
 		"reembed":   {true, (*job).reembed},
 	}
+}
+
+// add takes over embeddings that were made elsewhere.
+func (j *job) add() (err error) {
+	var samples []gallery.Sample
+	for _, s := range j.Samples {
+		samples = append(samples, gallery.Sample(s))
+	}
+	j.out.ID = j.ID
+	j.out.Added, err = j.g.Add(j.ID, j.Name, samples)
+	return err
 }
 
 func (j *job) remove() error {
@@ -69,13 +81,13 @@ func (j *job) reject() error {
 
 func (j *job) counterExample() (gallery.Sample, error) {
 	given := 0
-	for _, there := range []bool{j.Event != "", len(j.Embedding) > 0, len(j.Pictures) > 0} {
+	for _, there := range []bool{j.Event != "", len(j.Embedding) > 0, len(j.Pictures) > 0, len(j.Samples) > 0} {
 		if there {
 			given++
 		}
 	}
-	if given != 1 || len(j.Pictures) > 1 {
-		return gallery.Sample{}, errors.New("reject: want one event, one picture or one embedding")
+	if given != 1 || len(j.Pictures) > 1 || len(j.Samples) > 1 {
+		return gallery.Sample{}, errors.New("reject: want one event, picture, sample or embedding")
 	}
 	switch {
 	case j.Event != "":
@@ -87,8 +99,13 @@ func (j *job) counterExample() (gallery.Sample, error) {
 			return gallery.Sample{}, fmt.Errorf("reject: event %s is not among the latest that the agent remembers; give the picture", j.Event)
 		}
 		return j.sample(s)
+	case len(j.Samples) > 0:
+		return gallery.Sample(j.Samples[0]), nil
 	case len(j.Embedding) > 0:
 		return gallery.Sample{Vector: j.Embedding, Added: time.Now()}, nil
+	}
+	if err := j.own(); err != nil {
+		return gallery.Sample{}, err
 	}
 	s, err := j.see(&j.Pictures[0])
 	if err != nil {
