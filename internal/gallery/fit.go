@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// perRate is how many impostors a rate has to be expected in before it can be told from chance: ten strangers named by
+// PerRate is how many impostors a rate has to be expected in before it can be told from chance: ten strangers named by
 // mistake are known to some ±60 % (Doddington's rule of 30 would give ±30 %).
-const perRate = 10
+const PerRate = 10
 
 // Pair is two embeddings that are alike although they show different things.
 type Pair struct {
@@ -26,10 +26,11 @@ type Pair struct {
 // Fit is a threshold for a wanted rate and all that it rests on.
 type Fit struct {
 	Calibration
-	Enrolled   []float32 `json:"-"` // impostor scores of enrolled pictures, ascending
-	Background []float32 `json:"-"` // impostor scores of the background, ascending
-	Genuine    []float32 `json:"-"` // ascending
-	Closest    []Pair    `json:"closest"`
+	Revision         uint64    `json:"-"` // of the gallery that it was worked out on
+	EnrolledScores   []float32 `json:"-"` // impostor scores of enrolled pictures, ascending
+	BackgroundScores []float32 `json:"-"` // impostor scores of the background, ascending
+	GenuineScores    []float32 `json:"-"` // ascending
+	Closest          []Pair    `json:"closest"`
 	// Wrong are the enrolled pictures that, had they not been enrolled, would be given another's name at the threshold.
 	Wrong []Pair `json:"wrong"`
 }
@@ -56,41 +57,34 @@ func (g *Gallery) Fit(far float64, background [][]float32) (*Fit, error) {
 		return nil, err
 	}
 	f := g.fit(background)
-	if len(f.Enrolled)+len(f.Background) == 0 {
+	f.Revision = g.revision
+	if len(f.EnrolledScores)+len(f.BackgroundScores) == 0 {
 		return nil, errors.New("calibrate: there is one identity and no background, so nothing to tell it from; " +
 			"enroll a second thing, or give a --background of pictures that show nothing enrolled")
 	}
 	threshold := float32(-0.99)
-	for _, scores := range [][]float32{f.Enrolled, f.Background} {
+	for _, scores := range [][]float32{f.EnrolledScores, f.BackgroundScores} {
 		if len(scores) > 0 {
 			threshold = max(threshold, math.Nextafter32(quantile(scores, 1-far), 2))
 		}
 	}
-	impostors := len(f.Enrolled) + len(f.Background)
+	impostors := len(f.EnrolledScores) + len(f.BackgroundScores)
 	f.Calibration = Calibration{
-		Threshold: min(threshold, 1), Asked: far, Impostors: impostors, Genuine: len(f.Genuine),
-		Background: len(f.Background), Supported: math.Min(1, perRate/float64(impostors)),
+		Threshold: min(threshold, 1), Asked: far, Impostors: impostors, Genuine: len(f.GenuineScores),
+		Background: len(f.BackgroundScores), Supported: math.Min(1, PerRate/float64(impostors)),
 		Why: "just above what the wanted share of strangers scores",
 	}
 	f.measure(g)
 	return f, nil
 }
 
-// At returns what the fit's scores say of another threshold.
-func (f *Fit) At(g *Gallery, threshold float32) *Fit {
-	other := *f
-	other.Threshold, other.Why = threshold, "given"
-	other.measure(g)
-	return &other
-}
-
 // measure fills in the rates at the threshold, and the wrong names.
 func (f *Fit) measure(g *Gallery) {
-	n := float64(len(f.Enrolled) + len(f.Background))
-	f.FAR = (float64(len(f.Enrolled))*shareFrom(f.Enrolled, f.Threshold) + float64(len(f.Background))*shareFrom(f.Background, f.Threshold)) / max(n, 1)
+	n := float64(len(f.EnrolledScores) + len(f.BackgroundScores))
+	f.FAR = (float64(len(f.EnrolledScores))*shareFrom(f.EnrolledScores, f.Threshold) + float64(len(f.BackgroundScores))*shareFrom(f.BackgroundScores, f.Threshold)) / max(n, 1)
 	f.FRR = 0
-	if len(f.Genuine) > 0 {
-		f.FRR = 1 - shareFrom(f.Genuine, f.Threshold)
+	if len(f.GenuineScores) > 0 {
+		f.FRR = 1 - shareFrom(f.GenuineScores, f.Threshold)
 	}
 	f.Wrong = g.wrong(f.Threshold)
 }
@@ -104,12 +98,12 @@ func (g *Gallery) fit(background [][]float32) *Fit {
 			v := t.own.row(r)
 			if len(t.own.records) > 1 {
 				s, _ := t.own.nearest(v, r)
-				f.Genuine = append(f.Genuine, s)
+				f.GenuineScores = append(f.GenuineScores, s)
 			}
 			if len(g.things) > 1 {
 				p := g.nearestThing(v, i)
 				p.Vector, p.Of = t.own.records[r].ID, t.ID
-				f.Enrolled = append(f.Enrolled, p.Score)
+				f.EnrolledScores = append(f.EnrolledScores, p.Score)
 				f.close(p)
 			}
 		}
@@ -118,15 +112,15 @@ func (g *Gallery) fit(background [][]float32) *Fit {
 		for i, v := range background {
 			p := g.nearestThing(v, -1)
 			p.Row = i
-			f.Background = append(f.Background, p.Score)
+			f.BackgroundScores = append(f.BackgroundScores, p.Score)
 			f.close(p)
 		}
 	}
 	f.close(Pair{Score: -2}) // sorts
 	f.Closest = slices.DeleteFunc(f.Closest, func(p Pair) bool { return p.Score == -2 })
-	slices.Sort(f.Enrolled)
-	slices.Sort(f.Background)
-	slices.Sort(f.Genuine)
+	slices.Sort(f.EnrolledScores)
+	slices.Sort(f.BackgroundScores)
+	slices.Sort(f.GenuineScores)
 	return f
 }
 

@@ -22,6 +22,7 @@ type cameras struct {
 	threshold float32
 	matchers  []*matcher // of the enabled cameras
 	publisher *mqtt.Publisher
+	embedder  *shared
 }
 
 // newCameras builds cameras and starts nothing.
@@ -29,8 +30,8 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (*cameras, error) {
 	set := &cameras{
 		app: a, byID: map[string]*pipeline.Camera{}, topK: cfg.Gallery.TopK, threshold: float32(cfg.Gallery.Threshold),
 		publisher: mqtt.NewPublisher(a.topics, a.client, a.seq, parts.Gallery, parts.Quant),
+		embedder:  &shared{embedder: parts.Embedder},
 	}
-	embedder := &shared{embedder: parts.Embedder}
 	for id, cam := range cfg.Cameras {
 		if !cam.Enabled {
 			set.off = append(set.off, id)
@@ -39,10 +40,10 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (*cameras, error) {
 		asked := &matcher{}
 		set.matchers = append(set.matchers, asked)
 		source := SourceConfig(cam)
-		var used pipeline.Embedder = embedder
+		var used pipeline.Embedder = set.embedder
 		var told pipeline.Publisher = set.publisher
 		if parts.Tap != nil {
-			used, told = parts.Tap.Camera(id, embedder, set.publisher)
+			used, told = parts.Tap.Camera(id, set.embedder, set.publisher)
 		}
 		var err error
 		set.byID[id], err = pipeline.New(cfg.Pipeline(id), pipeline.Deps{

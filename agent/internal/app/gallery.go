@@ -5,11 +5,15 @@ import (
 	"sync/atomic"
 
 	"xbmedge/agent/internal/pipeline"
+	"xbmedge/internal/embed"
 	"xbmedge/internal/gallery"
+	"xbmedge/internal/vision"
 )
 
 // matcher is a camera's, and can be changed while the camera works.
-type matcher struct{ at atomic.Pointer[gallery.Matcher] }
+type matcher struct {
+	at atomic.Pointer[gallery.Matcher]
+}
 
 var _ pipeline.Matcher = (*matcher)(nil)
 
@@ -32,3 +36,15 @@ func (set *cameras) setGallery(g *gallery.Gallery) error {
 // SetGallery makes the cameras at work ask another gallery of the same model, from their next frame on. It must not be
 // called during Reload.
 func (a *App) SetGallery(g *gallery.Gallery) error { return a.atWork().setGallery(g) }
+
+// Turns is a model that takes turns with the cameras at work.
+type Turns struct {
+	*embed.Embedder
+	shared *shared
+}
+
+// Sharing returns the model of the cameras at work as one that others may use, in turns with them, until Reload.
+func (a *App) Sharing(e *embed.Embedder) *Turns { return &Turns{e, a.atWork().embedder} }
+
+// Embed waits for its turn.
+func (t *Turns) Embed(dst []float32, f vision.Frame) error { return t.shared.Embed(dst, f) }

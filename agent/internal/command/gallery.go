@@ -33,7 +33,9 @@ func galleryList() cli.Command {
 			path := f.String("gallery", "", "gallery `FILE`")
 			asJSON := f.Bool("json", false, "print JSON")
 			f.Require("gallery")
-			return func(_ context.Context, _ []string, stdout, stderr io.Writer) error { return list(*path, *asJSON, stdout, stderr) }
+			return func(_ context.Context, _ []string, stdout, stderr io.Writer) error {
+				return list(*path, *asJSON, stdout, stderr)
+			}
 		},
 	}
 }
@@ -139,7 +141,9 @@ func galleryStats() cli.Command {
 		Setup: func(f *cli.Flags) cli.Func {
 			path := f.String("gallery", "", "gallery `FILE`")
 			f.Require("gallery")
-			return func(_ context.Context, _ []string, stdout, stderr io.Writer) error { return galleryFacts(*path, stdout, stderr) }
+			return func(_ context.Context, _ []string, stdout, stderr io.Writer) error {
+				return galleryFacts(*path, stdout, stderr)
+			}
 		},
 	}
 }

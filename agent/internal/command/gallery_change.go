@@ -69,7 +69,9 @@ func galleryRemove() cli.Command {
 		}
 		removed = len(ids)
 		return &control.Request{Op: "remove", IDs: ids}, nil
-	}, func(o *curator.Outcome) string { return fmt.Sprintf("removed %d; %d embeddings are left", removed, o.N) })
+	}, func(o *curator.Outcome) string {
+		return fmt.Sprintf("removed %d; %d embeddings are left", removed, o.N)
+	})
 }
 
 func galleryForget() cli.Command {

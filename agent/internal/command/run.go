@@ -13,8 +13,11 @@ import (
 	"xbmedge/agent/internal/app"
 	"xbmedge/agent/internal/board"
 	"xbmedge/agent/internal/config"
+	"xbmedge/agent/internal/control"
+	"xbmedge/agent/internal/curator"
 	"xbmedge/agent/internal/results"
 	"xbmedge/agent/internal/systemd"
+	"xbmedge/agent/internal/tap"
 	"xbmedge/camera"
 	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
@@ -27,6 +30,7 @@ import (
 type runFlags struct {
 	load             func() (*config.Config, error)
 	results, summary string
+	control          string
 }
 
 func run() cli.Command {
@@ -42,6 +46,8 @@ xbm-agent run --config agent.yaml --set mqtt.broker=tcp://broker:1883 --set log.
 		Setup: func(f *cli.Flags) cli.Func {
 			o := runFlags{load: configFlags(f)}
 			f.StringVar(&o.results, "results", "", "write the outcome of every frame to this `FILE`, one JSON object a line")
+			f.StringVar(&o.control, "control", "auto", "socket `FILE` through which the gallery is changed; auto: control.sock in the folder that "+
+				"the service manager makes for the program, and none without one")
 			f.StringVar(&o.summary, "summary", "", "write what was done to this `FILE` at the end (JSON)")
 			return o.run
 		},
@@ -61,6 +67,9 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 	if err != nil {
 		return setupError{err}
 	}
+	if damage := g.Recovered(); damage != nil {
+		log.Error("the gallery was damaged", "error", damage)
+	}
 	r := &reloader{load: o.load, embedder: embedder, log: log}
 	defer func() { err = errors.Join(err, r.embedder.Close()) }()
 	if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
@@ -76,7 +85,8 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 		return err
 	}
 	parts := app.Parts{
-		Embedder: embedder, Quant: embedder.Model().Quant, Gallery: g, Manager: manager, Board: board.New("/"), Log: log,
+		Embedder: embedder, Tap: tap.New(embedder.InputSize()), Quant: embedder.Model().Quant, Gallery: g, Manager: manager,
+		Board: board.New("/"), Log: log,
 	}
 	if o.results != "" {
 		file, failed := results.Create(o.results)
@@ -93,11 +103,38 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 	log.Info("agent starts", "node", cfg.Node, "model", embedder.Model().Name, "identities", len(g.Entries()),
 		"embeddings", g.Len(), "threshold", g.Threshold())
 	r.app, r.parts = a, parts
+	if socket := o.socket(); socket != "" {
+		r.curator = curator.New(curatorParts(cfg, a, embedder, parts.Tap, log))
+		server, failed := control.Listen(socket, r.curator, log)
+		if failed != nil {
+			return failed
+		}
+		defer func() { err = errors.Join(err, server.Close()) }()
+	}
 	err = withReloads(ctx, r, hangups, a.Run)
 	if o.summary != "" {
 		err = errors.Join(err, atomicfile.WriteJSON(o.summary, 0o644, a.Summary()))
 	}
 	return err
+}
+
+// socket returns where the gallery can be changed, "" for nowhere.
+func (o *runFlags) socket() string {
+	if o.control != "auto" {
+		return o.control
+	}
+	if os.Getenv("RUNTIME_DIRECTORY") == "" {
+		return ""
+	}
+	return control.DefaultPath()
+}
+
+// curatorParts are what changes to the gallery of an agent work with.
+func curatorParts(cfg *config.Config, a *app.App, e *embed.Embedder, seen *tap.Tap, log *slog.Logger) curator.Parts {
+	return curator.Parts{
+		Path: cfg.Gallery.Path, Live: seen, Log: log, Use: a.SetGallery,
+		Model: func() (curator.Embedder, error) { return a.Sharing(e), nil },
+	}
 }
 
 // withReloads runs the agent and reloads it at each signal, until the agent ends.
