@@ -7,26 +7,34 @@ import (
 	"os"
 	"text/tabwriter"
 
+	"xbmedge/internal/bundle"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/tflitefile"
 )
 
 func inspectCommand() cli.Command {
 	return cli.Command{
-		Name: "inspect", Args: "FILE", Summary: "list a model's tensors and operators",
-		Long:     "Lists the tensors, with their quantisation, and the operators of any .tflite file.",
-		Examples: "xbm-convert inspect model.tflite",
+		Name: "inspect", Args: "FILE", Summary: "list a model's tensors and operators, or what a bundle holds",
+		Long: `Lists the tensors, with their quantisation, and the operators of any .tflite file;
+of a bundle (.xbm) what its manifest says, and its parts.`,
+		Examples: "xbm-convert inspect model.tflite\nxbm-convert inspect shelf.xbm",
 		Setup:    func(*cli.Flags) cli.Func { return inspect },
 	}
 }
 
 func inspect(_ context.Context, files []string, stdout, _ io.Writer) error {
 	if len(files) != 1 {
-		return cli.Usagef("inspect takes one .tflite file")
+		return cli.Usagef("inspect takes one .tflite or .xbm file")
 	}
 	raw, err := os.ReadFile(files[0])
 	if err != nil {
 		return fmt.Errorf("inspect: %w", err)
+	}
+	if bundle.IsBundle(raw) {
+		if err := inspectBundle(raw, stdout); err != nil {
+			return fmt.Errorf("inspect %s: %w", files[0], err)
+		}
+		return nil
 	}
 	m, err := tflitefile.Decode(raw)
 	if err != nil {

@@ -73,6 +73,7 @@ var owners = map[string][]string{
 	"github.com/go-viper/mapstructure":    {"xbmedge/internal/conf"},
 	"golang.org/x/sys":                    {"xbmedge/agent/internal/doctor"},
 	"github.com/CycloneDX/cyclonedx-go":   {"xbmedge/scripts/sbom"},
+	"aead.dev/minisign":                   {"xbmedge/internal/bundle"},
 	"github.com/coreos/go-systemd":        {"xbmedge/agent/internal/systemd"},
 	"github.com/prometheus":               {"xbmedge/agent/internal/metrics"},
 	"golang.org/x/text":                   {"xbmedge/internal/gallery"},

@@ -31,6 +31,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type header struct {
 	Version     int          `json:"version"`
 	Model       Model        `json:"model"`
+	Others      []string     `json:"other_spaces,omitempty"`
 	Threshold   float32      `json:"threshold"`
 	Revision    uint64       `json:"revision"`
 	Next        uint64       `json:"next,omitempty"` // number of the next embedding
@@ -64,7 +65,7 @@ func (g *Gallery) Encode() ([]byte, error) {
 // write writes the gallery as a file's content, picture by picture.
 func (g *Gallery) write(w io.Writer) error {
 	h := header{
-		Version: fileVersion, Model: g.model, Threshold: g.threshold, Revision: g.revision, Next: g.next,
+		Version: fileVersion, Model: g.model, Others: g.others, Threshold: g.threshold, Revision: g.revision, Next: g.next,
 		Calibration: g.calibration, Identities: []entry{},
 	}
 	for i, e := range g.Entries() {

@@ -2,8 +2,8 @@
 // them it shows, or that it shows none of them. "None of them" is an answer like any other: a score below the
 // threshold never carries a name.
 //
-// A gallery belongs to one model: embeddings of two models cannot be compared, so a file remembers its model and is
-// refused with another. It keeps the picture of each embedding, where it was given one, from which another model can
+// A gallery belongs to one embedding space: embeddings of two models cannot be compared unless one was trained to be
+// compatible with the other, so a file remembers its model's space and is refused with a model that does not read it. It keeps the picture of each embedding, where it was given one, from which another model can
 // make its own.
 package gallery
 
@@ -22,6 +22,7 @@ const (
 	MaxIdentities = 100_000
 	MaxVectors    = 2_000_000
 	maxNameBytes  = 200
+	maxSpaces     = 256
 )
 
 // UnknownID stands for "none of the enrolled" in messages; no identity may have it.
@@ -35,6 +36,17 @@ type Model struct {
 	Name   string `json:"name"`
 	SHA256 string `json:"sha256"` // of the model file, in hex
 	Dim    int    `json:"dim"`    // values in one embedding
+	// SpaceID is the embedding space, see Space; files made before there were bundles have none.
+	SpaceID string `json:"space_id,omitempty"`
+}
+
+// Space returns the id of the model's embedding space: SpaceID, or where that is empty the first 16 bytes of the SHA-256,
+// in hex, as in a bundle that says nothing else.
+func (m Model) Space() string {
+	if m.SpaceID != "" {
+		return m.SpaceID
+	}
+	return m.SHA256[:min(32, len(m.SHA256))]
 }
 
 func (m Model) String() string {
@@ -59,6 +71,7 @@ type Entry struct {
 // of them changes it; matching goes through a Matcher.
 type Gallery struct {
 	model       Model
+	others      []string // spaces, besides the model's own, of some of the embeddings; sorted
 	threshold   float32
 	revision    uint64
 	next        uint64 // number of the next embedding
@@ -113,6 +126,31 @@ func New(model Model) (*Gallery, error) {
 
 // Model returns the model whose embeddings the gallery holds.
 func (g *Gallery) Model() Model { return g.model }
+
+// OtherSpaces returns the embedding spaces, besides the model's own, that some of the embeddings are of: those of older
+// models that this one is compatible with. Nil for none.
+func (g *Gallery) OtherSpaces() []string { return slices.Clone(g.others) }
+
+// adopt makes model the gallery's, where it reads all embeddings in it; readable are the spaces, besides its own, that the
+// model reads. What is enrolled from then on is of the model's space.
+func (g *Gallery) adopt(model Model, readable []string) error {
+	var others []string
+	for _, space := range append([]string{g.model.Space()}, g.others...) {
+		if space == model.Space() {
+			continue
+		}
+		if !slices.Contains(readable, space) {
+			return ErrWrongModel
+		}
+		others = append(others, space)
+	}
+	if g.model.Dim != model.Dim {
+		return ErrWrongModel
+	}
+	slices.Sort(others)
+	g.model, g.others = model, slices.Compact(others)
+	return nil
+}
 
 // Threshold returns the least cosine at which an embedding counts as a known thing.
 func (g *Gallery) Threshold() float32 { return g.threshold }

@@ -14,6 +14,10 @@ func (h *header) gallery() (*Gallery, error) {
 	if err := g.SetThreshold(h.Threshold); err != nil {
 		return nil, corrupt("%v", err)
 	}
+	if len(h.Others) > maxSpaces {
+		return nil, corrupt("embeddings of %d spaces, at most %d are allowed", len(h.Others), maxSpaces)
+	}
+	g.others = h.Others
 	g.revision, g.calibration = h.Revision, h.Calibration
 	if len(h.Identities) > MaxIdentities {
 		return nil, corrupt("%d identities, at most %d are allowed", len(h.Identities), MaxIdentities)

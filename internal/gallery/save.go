@@ -72,23 +72,25 @@ func copyFile(from, to string) error {
 	return errors.Join(err, src.Close())
 }
 
-// Load reads a gallery file for use with a model. Errors wrap ErrCorrupt or ErrWrongModel where they apply; the latter
-// names both models.
-func Load(path string, model Model) (*Gallery, error) {
+// Load reads a gallery file for use with a model, which reads its own embedding space and those in readable, and makes the
+// gallery the model's. Errors wrap ErrCorrupt or ErrWrongModel where they apply; the latter names both models.
+func Load(path string, model Model, readable ...string) (*Gallery, error) {
 	g, err := Read(path)
 	if err != nil {
 		return nil, err
 	}
-	if g.model.SHA256 != model.SHA256 || g.model.Dim != model.Dim {
+	made := g.model
+	if err := g.adopt(model, readable); err != nil {
 		return nil, fmt.Errorf("gallery %s: %w: it was made with %v, the model in use is %v; take the one it was made with, "+
-			"move it to the new one with `xbm-agent gallery reembed`, or enroll into a new file", path, ErrWrongModel, g.model, model)
+			"move it to the new one with `xbm-agent gallery reembed`, or enroll into a new file", path, err, made, model)
 	}
 	return g, nil
 }
 
-// CheckSame returns an error that wraps ErrWrongModel when another gallery's embeddings cannot be put into this one.
+// CheckSame returns an error that wraps ErrWrongModel when another gallery's embeddings cannot be put into this one: they
+// are not of one embedding space.
 func (g *Gallery) CheckSame(other *Gallery) error {
-	if g.model.SHA256 != other.model.SHA256 || g.model.Dim != other.model.Dim {
+	if other.model.Space() != g.model.Space() || g.model.Dim != other.model.Dim || len(other.others) > 0 {
 		return fmt.Errorf("%w: its model is %v, this gallery's is %v; move it with `xbm-agent gallery reembed`", ErrWrongModel, other.model, g.model)
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 
 	"xbmedge/agent/internal/pipeline"
-	"xbmedge/internal/embed"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/vision"
 )
@@ -37,14 +36,5 @@ func (set *cameras) setGallery(g *gallery.Gallery) error {
 // called during Reload.
 func (a *App) SetGallery(g *gallery.Gallery) error { return a.atWork().setGallery(g) }
 
-// Turns is a model that takes turns with the cameras at work.
-type Turns struct {
-	*embed.Embedder
-	shared *shared
-}
-
-// Sharing returns the model of the cameras at work as one that others may use, in turns with them, until Reload.
-func (a *App) Sharing(e *embed.Embedder) *Turns { return &Turns{e, a.atWork().embedder} }
-
-// Embed waits for its turn.
-func (t *Turns) Embed(dst []float32, f vision.Frame) error { return t.shared.Embed(dst, f) }
+// Embed embeds a picture with the model of the cameras at work, in turns with them. It must not be called during Reload.
+func (a *App) Embed(dst []float32, f vision.Frame) error { return a.atWork().embedder.Embed(dst, f) }

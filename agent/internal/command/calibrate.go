@@ -154,12 +154,12 @@ func (c *calibration) embedFolder(ctx context.Context, g *gallery.Gallery, stder
 	if c.model == "" {
 		return nil, cli.Usagef("calibrate: a folder of pictures needs a --model; a .npy file of their embeddings does not")
 	}
-	embedder, err := openModel(c.model, c.threads, newLogger(stderr, config.Log{Level: "warn"}))
+	embedder, err := openModel(ctx, c.model, c.threads, newLogger(stderr, config.Log{Level: "warn"}))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, embedder.Close()) }()
-	own, err := gallery.New(galleryModel(embedder))
+	own, err := gallery.New(embedder.ForGallery())
 	if err != nil {
 		return nil, err
 	}

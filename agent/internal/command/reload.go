@@ -10,18 +10,18 @@ import (
 	"xbmedge/agent/internal/app"
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/curator"
+	"xbmedge/agent/internal/model"
 	"xbmedge/agent/internal/tap"
-	"xbmedge/internal/embed"
 )
 
 // reloader takes over a changed configuration, model and gallery while the agent runs.
 type reloader struct {
-	load     func() (*config.Config, error)
-	app      *app.App
-	parts    app.Parts
-	curator  *curator.Curator // changes the gallery; nil for none
-	embedder *embed.Embedder  // at work; belongs to the reloader
-	log      *slog.Logger
+	load    func() (*config.Config, error)
+	app     *app.App
+	parts   app.Parts
+	model   *model.Model     // at work; belongs to the reloader
+	curator *curator.Curator // changes the gallery; nil for none
+	log     *slog.Logger
 }
 
 // run reloads at each signal until ctx ends, and closes the model that is then at work.
@@ -49,7 +49,7 @@ func (r *reloader) reload(ctx context.Context) error {
 	return r.curator.During(func(p *curator.Parts) error {
 		cfg, err := r.takeOver(ctx)
 		if cfg != nil {
-			*p = curatorParts(cfg, r.app, r.embedder, r.parts.Tap, r.log)
+			*p = curatorParts(cfg, r.app, r.model, r.parts.Tap, r.log)
 		}
 		return err
 	})
@@ -61,19 +61,20 @@ func (r *reloader) takeOver(ctx context.Context) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	embedder, g, err := open(cfg, r.log)
+	with, err := open(ctx, cfg, r.log)
 	if err != nil {
 		return nil, err
 	}
-	parts := r.parts
-	parts.Embedder, parts.Quant, parts.Gallery = embedder, embedder.Model().Quant, g
-	parts.Tap = tap.New(embedder.InputSize())
+	g, parts := with.gallery, r.parts
+	parts.Embedder, parts.Quant, parts.Gallery = with.model, with.model.Model().Quant, g
+	parts.Tap = tap.New(with.model.InputSize())
 	if err := r.app.Reload(ctx, cfg, parts); err != nil {
-		return nil, errors.Join(err, embedder.Close())
+		return nil, errors.Join(err, with.model.Close())
 	}
-	old := r.embedder
-	r.embedder, r.parts = embedder, parts
-	r.log.Info("reloaded", "cameras", len(cfg.Cameras), "model", embedder.Model().Name, "identities", len(g.Entries()),
+	old := r.model
+	r.model, r.parts = with.model, parts
+	with.versions.Ran(with.model.Info)
+	r.log.Info("reloaded", "cameras", len(cfg.Cameras), "model", with.model.Model().Name, "identities", len(g.Entries()),
 		"embeddings", g.Len(), "threshold", g.Threshold())
 	if err := old.Close(); err != nil {
 		return cfg, fmt.Errorf("close the old model: %w", err)

@@ -11,8 +11,8 @@ import (
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/control"
 	"xbmedge/agent/internal/curator"
+	"xbmedge/agent/internal/model"
 	"xbmedge/internal/cli"
-	"xbmedge/internal/embed"
 	"xbmedge/internal/vision"
 )
 
@@ -30,7 +30,7 @@ func (t *target) flags(f *cli.Flags) {
 
 // modelFlags adds the flags for commands that look at pictures.
 func (t *target) modelFlags(f *cli.Flags) {
-	f.StringVar(&t.model, "model", "", "embedding model `FILE` (.tflite); not needed where an agent runs with this gallery")
+	f.StringVar(&t.model, "model", "", "embedding model `FILE` (.xbm or .tflite); not needed where an agent runs with this gallery")
 	f.IntVar(&t.threads, "threads", 1, "run the model on `N` processor threads")
 }
 
@@ -38,7 +38,7 @@ func (t *target) modelFlags(f *cli.Flags) {
 type session struct {
 	client  *control.Client // nil at rest
 	curator *curator.Curator
-	model   *embed.Embedder // at rest, once it was needed
+	model   *model.Model    // at rest, once it was needed
 	info    curator.Outcome // of the agent
 }
 
@@ -61,7 +61,7 @@ func (t *target) open(ctx context.Context, stderr io.Writer) (*session, error) {
 			return nil, cli.Usagef("no agent runs with this gallery: the pictures need a --model")
 		}
 		var err error
-		s.model, err = openModel(t.model, t.threads, log)
+		s.model, err = openModel(ctx, t.model, t.threads, log)
 		return s.model, err
 	}})
 	return s, nil

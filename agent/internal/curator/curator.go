@@ -29,7 +29,6 @@ import (
 	"time"
 
 	"xbmedge/agent/internal/control"
-	"xbmedge/internal/embed"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/vision"
 )
@@ -38,10 +37,9 @@ import (
 type Embedder interface {
 	Embed(dst []float32, f vision.Frame) error
 	InputSize() (w, h int)
-	Model() embed.ModelRef
+	ForGallery() gallery.Model
+	LoadGallery(path string) (*gallery.Gallery, error)
 }
-
-var _ Embedder = (*embed.Embedder)(nil)
 
 // Live tells what a running agent's cameras see.
 type Live interface {
@@ -231,16 +229,16 @@ func (j *job) open(model bool) error {
 		}
 		return j.take(g)
 	}
-	want, err := j.wanted()
+	e, err := j.sized()
 	if err != nil {
 		return err
 	}
-	g, err := gallery.Load(j.parts.Path, want)
+	g, err := e.LoadGallery(j.parts.Path)
 	if errors.Is(err, gallery.ErrWrongModel) && j.Op == "reembed" {
 		g, err = gallery.Read(j.parts.Path)
 	}
 	if errors.Is(err, os.ErrNotExist) {
-		g, err = gallery.New(want)
+		g, err = gallery.New(e.ForGallery())
 	}
 	if err != nil {
 		return err
@@ -248,24 +246,22 @@ func (j *job) open(model bool) error {
 	return j.take(g)
 }
 
-// wanted returns what the gallery of the model in use says of its model.
-func (j *job) wanted() (gallery.Model, error) {
+// sized returns the model, and tells the size of its input.
+func (j *job) sized() (Embedder, error) {
 	e, err := j.model()
-	if err != nil {
-		return gallery.Model{}, err
+	if err == nil {
+		j.out.Input[0], j.out.Input[1] = e.InputSize()
 	}
-	j.out.Input[0], j.out.Input[1] = e.InputSize()
-	ref := e.Model()
-	return gallery.Model{Name: ref.Name, SHA256: ref.SHA256, Dim: ref.Dim}, nil
+	return e, err
 }
 
 // own returns an error unless the gallery is of the model in use.
 func (j *job) own() error {
-	want, err := j.wanted()
+	e, err := j.sized()
 	if err != nil {
 		return err
 	}
-	other, err := gallery.New(want)
+	other, err := gallery.New(e.ForGallery())
 	if err != nil {
 		return err
 	}

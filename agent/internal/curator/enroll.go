@@ -145,7 +145,7 @@ func look(e Embedder, frame vision.Frame, name string) (Seen, error) {
 	if err != nil {
 		return Seen{}, err
 	}
-	s := Seen{Picture: small, Embedding: make([]float32, e.Model().Dim), At: time.Now(), name: name}
+	s := Seen{Picture: small, Embedding: make([]float32, e.ForGallery().Dim), At: time.Now(), name: name}
 	return s, e.Embed(s.Embedding, small)
 }
 

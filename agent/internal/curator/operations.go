@@ -146,8 +146,7 @@ func (j *job) reembed() error {
 	if err != nil {
 		return err
 	}
-	ref := e.Model()
-	g, left, err := j.g.Reembed(j.ctx, gallery.Model{Name: ref.Name, SHA256: ref.SHA256, Dim: ref.Dim}, func(crop []byte) ([]float32, error) {
+	g, left, err := j.g.Reembed(j.ctx, e.ForGallery(), func(crop []byte) ([]float32, error) {
 		return embedCrop(e, crop)
 	})
 	if err != nil {

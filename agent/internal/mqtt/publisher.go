@@ -35,7 +35,7 @@ func NewPublisher(topics Topics, sender Sender, seq *Sequence, g *gallery.Galler
 	m := g.Model()
 	p := &Publisher{
 		topics: topics, sender: sender, seq: seq,
-		model: MatchModel{Name: m.Name, SHA: shortSHA(m.SHA256), Dim: m.Dim, Quant: quant},
+		model: MatchModel{Name: m.Name, SHA: shortSHA(m.SHA256), Dim: m.Dim, Quant: quant, Space: m.Space()},
 	}
 	p.SetGallery(g)
 	return p
