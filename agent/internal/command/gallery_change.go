@@ -74,6 +74,13 @@ func galleryRemove() cli.Command {
 	})
 }
 
+// galleryRm is galleryRemove by the name that a shell's user tries first.
+func galleryRm() cli.Command {
+	c := galleryRemove()
+	c.Name, c.Hidden = "rm", true
+	return c
+}
+
 func galleryForget() cli.Command {
 	return galleryCommand(cli.Command{
 		Name: "forget", Args: "NUMBER", Summary: "forget one embedding, such as that of a wrong picture",
