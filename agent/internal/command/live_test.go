@@ -24,7 +24,7 @@ func shelfCamera(t *testing.T, dir string) (shown string) {
 	t.Helper()
 	shown = filepath.Join(dir, "shown.jpg")
 	script := fmt.Sprintf("#!/bin/sh\nwhile cat %s; do sleep 0.03; done\n", shown)
-	if err := os.WriteFile(filepath.Join(dir, "rpicam-vid"), []byte(script), 0o755); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(dir, "rpicam-vid"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))

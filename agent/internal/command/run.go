@@ -108,7 +108,7 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 	r.app, r.parts = a, parts
 	if socket := o.socket(); socket != "" {
 		r.curator = curator.New(curatorParts(cfg, a, with.model, parts.Tap, log))
-		server, failed := control.Listen(socket, r.curator, log)
+		server, failed := control.Listen(socket, r.curator, log) //nolint:contextcheck // it ends with Close
 		if failed != nil {
 			return failed
 		}

@@ -56,7 +56,7 @@ func TestAsk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close() //nolint:errcheck // a test's
+	defer c.Close()
 	var got map[string]string
 	if err := c.Do(t.Context(), &Request{Op: "rename", ID: "cup"}, &got); err != nil || got["op"] != "rename" || got["id"] != "cup" {
 		t.Errorf("%v, %v", got, err)
@@ -97,7 +97,7 @@ func TestTooLongALineOnTheSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close() //nolint:errcheck // a test's
+	defer conn.Close()
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)

@@ -130,8 +130,8 @@ func (j *job) calibrate() error {
 	if j.Calibration == nil {
 		return errors.New("calibrate: no calibration is given")
 	}
-	if j.Request.Revision != 0 && j.Request.Revision != j.g.Revision() {
-		return fmt.Errorf("calibrate: the gallery has changed meanwhile (revision %d, calibrated on %d); calibrate again", j.g.Revision(), j.Request.Revision)
+	if j.Revision != 0 && j.Revision != j.g.Revision() {
+		return fmt.Errorf("calibrate: the gallery has changed meanwhile (revision %d, calibrated on %d); calibrate again", j.g.Revision(), j.Revision)
 	}
 	if err := j.g.SetCalibration(*j.Calibration, j.Force, time.Now()); err != nil {
 		return err
