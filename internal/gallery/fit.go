@@ -189,8 +189,12 @@ func (g *Gallery) SetCalibration(c Calibration, force bool, now time.Time) error
 	return nil
 }
 
+// tooAlike is the cosine from which on two things are alike whatever the threshold: with one picture of each it lies above
+// any score between them, and tells nothing.
+const tooAlike = 0.9
+
 // Alike returns, for each other identity with an embedding so like one of id's that it has id's name or the other way
-// round, the closest pair.
+// round, or would but for a very high threshold, the closest pair.
 func (g *Gallery) Alike(id string) []Pair {
 	at, known := g.find(id)
 	if !known {
@@ -206,7 +210,7 @@ func (g *Gallery) Alike(id string) []Pair {
 				top = Pair{Vector: t.own.records[r].ID, Of: id, Taken: other.ID, Near: other.own.records[n].ID, Score: s}
 			}
 		}
-		if i != at && top.Score >= min(g.limit(t), g.limit(other)) {
+		if i != at && top.Score >= min(g.limit(t), g.limit(other), tooAlike) {
 			found = append(found, top)
 		}
 	}

@@ -120,6 +120,14 @@ func (o *enrolment) run(ctx context.Context, args []string, stdout, stderr io.Wr
 		return err
 	}
 	out.Identities, out.Threshold = g.Entries(), g.Threshold()
+	if len(things) > 1 { // of the last one it was told
+		for _, t := range things[:len(things)-1] {
+			out.Warnings = append(out.Warnings, curator.Alike(g, gallery.Slug(t.name))...)
+		}
+	}
+	for _, w := range out.Warnings {
+		fmt.Fprintf(stderr, "note: %s\n", w)
+	}
 	if err := printEnrolled(stdout, out, o.json); err != nil {
 		return err
 	}
@@ -147,9 +155,6 @@ func (o *enrolment) enroll(ctx context.Context, s *session, things []thing, out 
 	}
 	for _, r := range out.Refused {
 		tell(r)
-	}
-	for _, w := range out.Warnings {
-		fmt.Fprintf(stderr, "note: %s\n", w)
 	}
 	out.Skipped = len(out.Refused)
 	return err

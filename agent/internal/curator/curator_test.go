@@ -333,11 +333,11 @@ func TestReembed(t *testing.T) {
 func TestWarnsOfLookAlikes(t *testing.T) {
 	c, _ := newCurator(t, curator.Parts{})
 	ask(t, c, &control.Request{Op: "enroll", Name: "Red", Pictures: []control.Picture{picture(t, "r", checked(250, 10, 10))}})
-	out := ask(t, c, &control.Request{Op: "enroll", Name: "Crimson", Pictures: []control.Picture{picture(t, "c", checked(240, 12, 20))}})
+	out := ask(t, c, &control.Request{Op: "enroll", Name: "Crimson", Pictures: []control.Picture{picture(t, "c", checked(240, 12, 20))}, Last: true})
 	if len(out.Warnings) != 1 || !strings.Contains(out.Warnings[0], "crimson and red look alike") {
 		t.Errorf("%q", out.Warnings)
 	}
-	out = ask(t, c, &control.Request{Op: "enroll", Name: "Blue", Pictures: []control.Picture{picture(t, "b", checked(10, 12, 240))}})
+	out = ask(t, c, &control.Request{Op: "enroll", Name: "Blue", Pictures: []control.Picture{picture(t, "b", checked(10, 12, 240))}, Last: true})
 	if len(out.Warnings) != 0 {
 		t.Errorf("%q", out.Warnings)
 	}

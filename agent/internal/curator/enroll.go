@@ -54,8 +54,6 @@ func (j *job) enroll() error {
 		if err := j.settle(); err != nil {
 			return err
 		}
-	}
-	if j.known(id) != "" {
 		j.alike(id)
 	}
 	return nil

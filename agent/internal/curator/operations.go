@@ -3,7 +3,6 @@ package curator
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"xbmedge/internal/gallery"
@@ -166,12 +165,15 @@ func (j *job) reembed() error {
 }
 
 // alike warns of identities that an enrolled one could be taken for.
-func (j *job) alike(id string) {
-	for _, p := range j.g.Alike(id) {
-		if w := fmt.Sprintf("%s and %s look alike (cosine %.3f between embeddings %d and %d, threshold %.3f): expect the one to be "+
-			"taken for the other; merge them if they are one thing, or enroll more pictures of both",
-			p.Of, p.Taken, p.Score, p.Vector, p.Near, j.g.Threshold()); !slices.Contains(j.out.Warnings, w) {
-			j.out.Warnings = append(j.out.Warnings, w)
-		}
+func (j *job) alike(id string) { j.out.Warnings = append(j.out.Warnings, Alike(j.g, id)...) }
+
+// Alike says which other identities an enrolled one could be taken for at the gallery's threshold.
+func Alike(g *gallery.Gallery, id string) []string {
+	var warnings []string
+	for _, p := range g.Alike(id) {
+		warnings = append(warnings, fmt.Sprintf("%s and %s look alike (cosine %.3f between embeddings %d and %d, threshold %.3f): expect the "+
+			"one to be taken for the other; merge them if they are one thing, or enroll more pictures of both",
+			p.Of, p.Taken, p.Score, p.Vector, p.Near, g.Threshold()))
 	}
+	return warnings
 }
