@@ -28,7 +28,3 @@ func allowed(conn *net.UnixConn) (user int, err error) {
 	}
 	return int(peer.Uid), nil
 }
-
-func permitted(user, group, ownUser, ownGroup int) bool {
-	return user == 0 || user == ownUser || group == ownGroup
-}

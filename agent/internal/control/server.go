@@ -157,3 +157,8 @@ func (s *Server) serve(ctx context.Context, conn *net.UnixConn) {
 		}
 	}
 }
+
+// permitted reports whether a user may ask an agent of that user and group.
+func permitted(user, group, ownUser, ownGroup int) bool {
+	return user == 0 || user == ownUser || group == ownGroup
+}
