@@ -50,7 +50,7 @@ func TestClipGoesThroughEveryFrame(t *testing.T) {
 		t.Errorf("embedding took %v, %v", s.EmbedP50, s.EmbedP95)
 	}
 	s.EmbedP50, s.EmbedP95 = 0, 0
-	if s != (Stats{Captured: 500, Processed: 500, Events: 2}) {
+	if s != (Stats{Captured: 500, Processed: 500, Events: 2, Moving: 500, Covered: 500}) {
 		t.Errorf("stats %+v", s)
 	}
 	var kinds []string
