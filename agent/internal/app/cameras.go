@@ -2,13 +2,18 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"os"
 	"sync"
 
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/pipeline"
+	"xbmedge/agent/internal/strangers"
 	"xbmedge/camera"
+	"xbmedge/internal/detect"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/vision"
 )
@@ -18,11 +23,26 @@ type cameras struct {
 	app  *App
 	byID map[string]*pipeline.Camera // the enabled ones
 	off  []string
+
+	strangers *strangers.Strangers // nil: none are remembered
+	detectors []*detect.Detector   // closed when the cameras have ended
 }
 
 // newCameras builds cameras and starts nothing.
-func (a *App) newCameras(cfg *config.Config, parts Parts) (*cameras, error) {
+func (a *App) newCameras(cfg *config.Config, parts Parts) (_ *cameras, err error) {
 	set := &cameras{app: a, byID: map[string]*pipeline.Camera{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, set.close())
+		}
+	}()
+	var known pipeline.Strangers // stays nil without a store
+	if set.strangers, err = a.openStrangers(cfg, parts.Gallery.Model()); err != nil {
+		return nil, err
+	}
+	if set.strangers != nil {
+		known = set.strangers
+	}
 	publisher := mqtt.NewPublisher(a.topics, a.client, a.seq, parts.Gallery, parts.Quant)
 	embedder := &shared{embedder: parts.Embedder}
 	for id, cam := range cfg.Cameras {
@@ -35,6 +55,10 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (*cameras, error) {
 			return nil, fmt.Errorf("gallery.threshold: %w", err)
 		}
 		source := SourceConfig(cam)
+		finder, err := set.finder(cfg, id)
+		if err != nil {
+			return nil, err
+		}
 		set.byID[id], err = pipeline.New(cfg.Pipeline(id), pipeline.Deps{
 			Open: func(context.Context) (pipeline.Source, error) {
 				src, err := camera.Open(source, a.log)
@@ -44,6 +68,7 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (*cameras, error) {
 				return frames{src}, nil
 			},
 			Embedder: embedder, Matcher: matcher, Publisher: publisher, Results: parts.Results, Log: a.log,
+			Finder: finder, Strangers: known,
 			Watch: func(loop string) pipeline.Heartbeat { return a.health.Stage("camera " + id + ": " + loop) },
 		})
 		if err != nil {
@@ -51,6 +76,45 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (*cameras, error) {
 		}
 	}
 	return set, nil
+}
+
+// finder opens a camera's detection model, where it has one.
+func (set *cameras) finder(cfg *config.Config, id string) (pipeline.Finder, error) {
+	d, err := OpenDetector(cfg, id, set.app.log)
+	if err != nil || d == nil {
+		return nil, err
+	}
+	set.detectors = append(set.detectors, d)
+	return d, nil
+}
+
+// OpenDetector opens the detection model of a camera, nil where it has none.
+func OpenDetector(cfg *config.Config, id string, log *slog.Logger) (*detect.Detector, error) {
+	r := cfg.Cameras[id].Regions
+	if r.Kind != string(pipeline.RegionDetector) {
+		return nil, nil
+	}
+	model, err := os.ReadFile(r.Model)
+	if err != nil {
+		return nil, fmt.Errorf("cameras.%s.regions.model: %w", id, err)
+	}
+	d, err := detect.New(model, detect.Options{Threads: cfg.Model.Threads, Score: float32(r.Score), Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("cameras.%s.regions.model: %s: %w", id, r.Model, err)
+	}
+	return d, nil
+}
+
+// close frees what the cameras used. None may be at work.
+func (set *cameras) close() error {
+	var faults []error
+	for _, d := range set.detectors {
+		faults = append(faults, d.Close())
+	}
+	if set.strangers != nil {
+		faults = append(faults, set.strangers.Save())
+	}
+	return errors.Join(faults...)
 }
 
 // run runs the cameras until ctx ends or all have come to the end of their clips.

@@ -139,6 +139,9 @@ func open(cfg *config.Config, log *slog.Logger) (*embed.Embedder, *gallery.Galle
 		if err := camera.Check(app.SourceConfig(cam)); cam.Enabled && err != nil {
 			return nil, nil, fmt.Errorf("cameras.%s: %w", id, err)
 		}
+		if err := checkDetector(cfg, id, log); cam.Enabled && err != nil {
+			return nil, nil, err
+		}
 	}
 	embedder, err := openModel(cfg.Model.Path, cfg.Model.Threads, log)
 	if err != nil {
@@ -149,6 +152,15 @@ func open(cfg *config.Config, log *slog.Logger) (*embed.Embedder, *gallery.Galle
 		return nil, nil, errors.Join(fmt.Errorf("gallery.path: %w", err), embedder.Close())
 	}
 	return embedder, g, nil
+}
+
+// checkDetector opens and closes a camera's detection model, where it has one.
+func checkDetector(cfg *config.Config, id string, log *slog.Logger) error {
+	d, err := app.OpenDetector(cfg, id, log)
+	if err != nil || d == nil {
+		return err
+	}
+	return d.Close()
 }
 
 func openModel(path string, threads int, log *slog.Logger) (*embed.Embedder, error) {

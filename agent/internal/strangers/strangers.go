@@ -69,6 +69,9 @@ func Open(path string, model gallery.Model, keep int, log *slog.Logger) (*Strang
 	return s, s.load(log)
 }
 
+// Model says whose embeddings the strangers are known by.
+func (s *Strangers) Model() gallery.Model { return s.model }
+
 // Identify returns the id of the stranger most like an L2-normalised embedding, if their cosine reaches the threshold,
 // and otherwise a new one. Either way it remembers the embedding; again says that the stranger was there before.
 func (s *Strangers) Identify(embedding []float32, threshold float32, now time.Time) (id string, again bool) {
