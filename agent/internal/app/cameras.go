@@ -54,19 +54,12 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (_ *cameras, err error
 		if err != nil {
 			return nil, fmt.Errorf("gallery.threshold: %w", err)
 		}
-		source := SourceConfig(cam)
 		finder, err := set.finder(cfg, id)
 		if err != nil {
 			return nil, err
 		}
 		set.byID[id], err = pipeline.New(cfg.Pipeline(id), pipeline.Deps{
-			Open: func(context.Context) (pipeline.Source, error) {
-				src, err := camera.Open(source, a.log)
-				if err != nil {
-					return nil, err
-				}
-				return frames{src}, nil
-			},
+			Open:     func(context.Context) (pipeline.Source, error) { return OpenSource(cam, a.log) },
 			Embedder: embedder, Matcher: matcher, Publisher: publisher, Results: parts.Results, Log: a.log,
 			Finder: finder, Strangers: known,
 			Watch: func(loop string) pipeline.Heartbeat { return a.health.Stage("camera " + id + ": " + loop) },
@@ -143,6 +136,15 @@ func SourceConfig(c config.Camera) camera.Config {
 	return camera.Config{
 		Kind: camera.Kind(c.Kind), Address: c.Address, Width: c.Width, Height: c.Height, FPS: c.FPS, Timeout: c.Timeout,
 	}
+}
+
+// OpenSource opens a configured camera, clip or folder.
+func OpenSource(c config.Camera, log *slog.Logger) (pipeline.Source, error) {
+	src, err := camera.Open(SourceConfig(c), log)
+	if err != nil {
+		return nil, err
+	}
+	return frames{src}, nil
 }
 
 // shared lets several cameras take turns with one model.

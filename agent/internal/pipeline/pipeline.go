@@ -126,6 +126,8 @@ type Stats struct {
 	Online                  bool // the source gives frames
 	// EmbedP50 and EmbedP95 are quantiles of the latest frames' time in the model; 0 before the first.
 	EmbedP50, EmbedP95 time.Duration
+	// RestP50 and RestP95 are those of the time a frame took besides.
+	RestP50, RestP95 time.Duration
 }
 
 // Camera runs one camera.
@@ -137,11 +139,12 @@ type Camera struct {
 	tracker  *tracker
 	presence []*presence // of each fixed region
 	slots    [maxRegions]sighting
-	seen     int      // slots in use for the latest frame
-	empty    sighting // of a frame without a region
-	reported bool     // a result of the present frame has been written
-	trace    *tracer  // may be nil
-	idle     bool     // nothing has come since the tracks were ended for want of frames
+	seen     int           // slots in use for the latest frame
+	empty    sighting      // of a frame without a region
+	reported bool          // a result of the present frame has been written
+	trace    *tracer       // may be nil
+	idle     bool          // nothing has come since the tracks were ended for want of frames
+	inModel  time.Duration // of the present frame
 
 	droppedBefore                                uint64 // when the latest frame was processed
 	captured, dropped, processed, failed, events atomic.Uint64
@@ -149,7 +152,7 @@ type Camera struct {
 	blurred, small, exposed                      atomic.Uint64
 	online                                       atomic.Bool
 	share                                        atomic.Uint64 // of frames looked at when Live, as float64 bits
-	embedTimes                                   latencies
+	embedTimes, restTimes                        latencies
 }
 
 // New returns a camera that waits for Run.
@@ -208,7 +211,9 @@ func (unwatched) End()  {}
 // Stats returns the counts so far; it may be called from any goroutine.
 func (c *Camera) Stats() Stats {
 	p50, p95 := c.embedTimes.quantiles()
+	rest50, rest95 := c.restTimes.quantiles()
 	return Stats{
+		RestP50: rest50, RestP95: rest95,
 		Online: c.online.Load(), EmbedP50: p50, EmbedP95: p95,
 		Captured: c.captured.Load(), Dropped: c.dropped.Load(), Processed: c.processed.Load(),
 		Failed: c.failed.Load(), Events: c.events.Load(),

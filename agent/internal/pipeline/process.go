@@ -5,9 +5,12 @@ import "xbmedge/internal/vision"
 // process does everything for one frame. Without an event it allocates nothing.
 func (c *Camera) process(f *Frame) {
 	c.idle = false
+	started := c.deps.Now()
+	c.inModel = 0
 	if err := c.recognise(f); err != nil && c.failed.Add(1) == 1 {
 		c.log.Error("frame without a result; further ones are only counted", "error", err)
 	}
+	c.restTimes.add(c.deps.Now().Sub(started) - c.inModel)
 	c.processed.Add(1) // not before: a frame in a model that hangs has not been looked at
 }
 
@@ -73,6 +76,7 @@ func (c *Camera) look(s *sighting, f *Frame, box vision.Box, region int) (embedd
 	}
 	done := c.deps.Now()
 	c.embedTimes.add(done.Sub(started))
+	c.inModel += done.Sub(started)
 	s.decision = c.deps.Matcher.Match(s.embedding)
 	latency := Latency{max(0, started.Sub(f.Captured)), done.Sub(started), c.deps.Now().Sub(done)}
 	s.present = c.isPresent(picture, region) || s.decision.Known
