@@ -119,7 +119,7 @@ func Default() *Config {
 			KeepAlive: 30 * time.Second, Drain: 5 * time.Second, Queue: 10000,
 		},
 		Track: Track{
-			Window: 5, MinFrames: 3, Margin: 0.02, Similarity: 0.4, HoldFrames: 10, Hold: 2 * time.Second,
+			Window: 5, MinFrames: 3, UnknownFrames: 6, Margin: 0.02, Similarity: 0.75, HoldFrames: 10, Hold: 2 * time.Second,
 			UpdateGain: 0.05, UpdateInterval: 2 * time.Second,
 		},
 		Presence:  Presence{Detail: 6.5},

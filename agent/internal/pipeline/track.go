@@ -13,19 +13,23 @@ type TrackConfig struct {
 	// Window and MinFrames: something is in view once MinFrames of the last Window frames of its track agree on it, and
 	// outweigh what the others say. A frame weighs more the sharper it is and the clearer its score.
 	Window, MinFrames int
+	// UnknownFrames is how many frames a track has to be seen before it is told as unknown: a name may still come.
+	UnknownFrames int
 	// Margin is the least mean lead of a name over the runner-up in those frames.
 	Margin float32
 	// Dwell is how long a track has to be in view before it is told, where time counts.
 	Dwell time.Duration
-	// HoldFrames and Hold: it is gone after so many frames, and where time counts so much time, without it.
+	// HoldFrames and Hold: it is gone after so many frames, and where time counts so much time, without it. What is still
+	// there but no longer looks known keeps its name no longer than it has had it.
 	HoldFrames int
 	Hold       time.Duration
 	// UpdateGain and UpdateInterval: it is told again when its score has grown by so much, and where time counts no more
 	// often than that.
 	UpdateGain     float32
 	UpdateInterval time.Duration
-	// Similarity is the least cosine between what a track has looked like and a frame that still shows the same thing.
-	// Below it another thing has taken its place.
+	// Similarity is the least cosine between what a track has looked like and a frame that still shows the same thing, as
+	// a share of the gallery's threshold, the cosine at which two pictures count as one thing. Below it another thing has
+	// taken its place.
 	Similarity float32
 }
 
@@ -40,8 +44,11 @@ func (c TrackConfig) Check() error {
 	if !(c.Margin >= 0 && c.Margin <= 1) || c.Dwell < 0 {
 		return fmt.Errorf("margin %v, dwell %v: want a margin of 0 to 1 and no negative time", c.Margin, c.Dwell)
 	}
-	if !(c.Similarity >= -1 && c.Similarity < 1) {
-		return fmt.Errorf("similarity %v: want -1 (never another thing) to less than 1", c.Similarity)
+	if !(c.Similarity >= 0 && c.Similarity <= 1) {
+		return fmt.Errorf("similarity %v: want 0 (looks do not count) to 1", c.Similarity)
+	}
+	if c.UnknownFrames < 0 || c.UnknownFrames > 1000 {
+		return fmt.Errorf("unknown after %d frames: want 0 to 1000", c.UnknownFrames)
 	}
 	return nil
 }
@@ -106,7 +113,9 @@ type track struct {
 	label   string    // what it has been told as: an identity's id, gallery.UnknownID, or "" for nothing yet
 	best    Event     // the best frame under that label
 	missing int       // frames since it was seen under it
-	seenAt  time.Time // then
+	doubts  int       // frames in a row that were unknown, and nearer to something else
+	since   time.Time // when it was told so
+	seenAt  time.Time // when it was last seen under it
 	told    float32   // score in the latest event
 	toldAt  time.Time
 	verdict string // why it is told as it is, for people
@@ -141,12 +150,16 @@ func (t *track) add(s *sighting) {
 	}
 	v.Event, v.weight = s.Event, quality*clearness(&s.Event)
 	v.TopK = append(topK, s.TopK...)
-	t.learn(s.embedding)
+	// What does not look like what it is told as may be another thing on its way in.
+	if t.label == "" || t.label == s.Identity.ID {
+		t.learn(s.embedding, 0.25)
+	} else {
+		t.learn(s.embedding, 0.05)
+	}
 }
 
-// learn moves the track's looks a little towards an embedding.
-func (t *track) learn(embedding []float32) {
-	const rate = 0.25
+// learn moves the track's looks towards an embedding by a part of the way.
+func (t *track) learn(embedding []float32, rate float32) {
 	if len(t.looks) != len(embedding) {
 		t.looks = append(t.looks[:0], embedding...)
 		return

@@ -63,7 +63,7 @@ func TestTracker(t *testing.T) {
 		{"another takes over", "aaaabbbb", false, []string{"2:new recognized a e1 3 0.6", "6:end left a e1 4 0.6", "6:new recognized b e2 3 0.6"}},
 		{"unknown", "???....", false, []string{"2:new unknown unknown e1 3 0.3", "6:end left unknown e1 3 0.3"}},
 		{"a known one takes over from unknown", "????aaa", false, []string{"2:new unknown unknown e1 3 0.3", "6:end left unknown e1 4 0.3", "6:new recognized a e2 3 0.6"}},
-		{"unknown waits until the known one is gone", "aaa????", false, []string{"2:new recognized a e1 3 0.6", "6:end left a e1 3 0.6", "6:new unknown unknown e2 4 0.3"}},
+		{"unknown waits as long as it was known", "aaa????", false, []string{"2:new recognized a e1 3 0.6", "5:end left a e1 3 0.6", "5:new unknown unknown e2 3 0.3"}},
 		{"a thing turned around stays", "aaa??a??a??a", false, []string{"2:new recognized a e1 3 0.6"}},
 		{"comes back", "aaa....aaa", false, []string{"2:new recognized a e1 3 0.6", "6:end left a e1 3 0.6", "9:new recognized a e2 3 0.6"}},
 		{"live: the hold time counts too", "aaa.....", true, []string{"2:new recognized a e1 3 0.6", "7:end left a e1 3 0.6"}},

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"xbmedge/internal/gallery"
@@ -108,7 +109,7 @@ func (t *tracker) fit(tr *track, s *sighting) (fit, similarity float32) {
 		similarity = min(1, retrieval.Dot(tr.looks, s.embedding))
 	}
 	sameName := s.Known && tr.label == s.Identity.ID
-	if similarity < t.cfg.Similarity && !sameName {
+	if t.cfg.Similarity > 0 && similarity < t.cfg.Similarity*s.Threshold && !sameName {
 		return 0, similarity
 	}
 	// A thing may move by its own size between two frames, and further the longer it was not seen.
@@ -160,14 +161,11 @@ func (t *tracker) decide(tr *track, frame *Event) {
 		return
 	}
 	if tr.label != "" {
-		tr.missing++
-		if tr.missing >= t.cfg.HoldFrames && t.overdue(tr, frame.Time) {
-			t.leave(tr, frame.Time)
-		}
+		t.doubt(tr, frame)
 	}
 	count, weight, margin := tr.tally(label)
 	switch {
-	case count < t.cfg.MinFrames:
+	case count < t.cfg.MinFrames || !frame.Known && tr.age < t.cfg.UnknownFrames:
 		tr.verdict = "too few frames agree"
 	case tr.outweighed(label, weight):
 		tr.verdict = "others weigh as much"
@@ -185,6 +183,22 @@ func (t *tracker) decide(tr *track, frame *Event) {
 	}
 }
 
+// doubt takes a frame that does not say what its track is told as, and ends that when it has held long enough, or when
+// the frames are nearer to something else.
+func (t *tracker) doubt(tr *track, frame *Event) {
+	tr.missing++
+	if tr.best.Known && !frame.Known && len(frame.TopK) > 0 && frame.TopK[0].ID != tr.label {
+		tr.doubts++
+	} else {
+		tr.doubts = 0
+	}
+	held := tr.missing >= min(t.cfg.HoldFrames, tr.best.Frames) &&
+		(!t.timed || frame.Time.Sub(tr.seenAt) >= min(t.cfg.Hold, tr.seenAt.Sub(tr.since)))
+	if held || tr.doubts >= t.cfg.MinFrames {
+		t.leave(tr, frame.Time)
+	}
+}
+
 // overdue reports whether what a track was told as has not been seen for the hold's time.
 func (t *tracker) overdue(tr *track, now time.Time) bool {
 	return !t.timed || now.Sub(tr.seenAt) >= t.cfg.Hold
@@ -192,7 +206,7 @@ func (t *tracker) overdue(tr *track, now time.Time) bool {
 
 // follow brings a track up to date with a frame that says what it is told as.
 func (t *tracker) follow(tr *track, frame *Event) {
-	tr.missing, tr.seenAt, tr.verdict = 0, frame.Time, "goes on"
+	tr.missing, tr.doubts, tr.seenAt, tr.verdict = 0, 0, frame.Time, "goes on"
 	tr.best.Frames++
 	if frame.Score > tr.best.Score {
 		tr.adopt(frame)
@@ -211,10 +225,11 @@ func (t *tracker) start(tr *track, label string, now time.Time) {
 	who := best.Identity
 	if label == gallery.UnknownID && t.strangers != nil && len(tr.looks) > 0 {
 		id, _ := t.strangers.Identify(tr.looks, best.Threshold, now)
-		who = gallery.Identity{ID: id, Name: "Unknown" + id[min(len(gallery.UnknownID), len(id)):]}
+		who = gallery.Identity{ID: id, Name: "Unknown" + strings.ReplaceAll(strings.TrimPrefix(id, gallery.UnknownID), "-", " ")}
 	}
 	count, _, _ := tr.tally(label)
-	tr.label, tr.missing, tr.seenAt, tr.verdict = label, 0, now, "settled"
+	tr.label, tr.missing, tr.doubts, tr.seenAt, tr.verdict = label, 0, 0, now, "settled"
+	tr.since = best.Time
 	if other := t.find(func(o *track) bool { return o != tr && o.absent > 0 && o.label != "" && o.best.Identity.ID == who.ID }); other != nil && who.ID != gallery.UnknownID {
 		tr.best.ID, tr.best.Identity, tr.best.Frames = other.best.ID, who, other.best.Frames+count
 		tr.told, tr.toldAt = other.told, other.toldAt

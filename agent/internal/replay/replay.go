@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -75,7 +76,7 @@ func (s *source) Read(ctx context.Context, f *pipeline.Frame) error {
 		if err := s.Source.Read(ctx, f); err != nil {
 			return err
 		}
-		at := time.Duration(float64(s.n) / s.fps * float64(time.Second))
+		at := time.Duration(math.Round(float64(s.n)/s.fps*1e6)) * time.Microsecond
 		s.n++
 		f.Seq, f.Captured = s.n, time.Unix(0, 0).Add(at).UTC()
 		if s.limit <= 0 || at >= s.next {
