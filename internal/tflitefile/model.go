@@ -127,9 +127,10 @@ type OpOptions struct {
 	StrideW         int
 	FilterH         int // the pools
 	FilterW         int
-	DepthMultiplier int   // DEPTHWISE_CONV_2D
-	KeepDims        bool  // MEAN, FULLY_CONNECTED
-	NewShape        []int // RESHAPE
+	DepthMultiplier int    // DEPTHWISE_CONV_2D
+	KeepDims        bool   // MEAN, FULLY_CONNECTED
+	NewShape        []int  // RESHAPE
+	Custom          []byte // CUSTOM: a FlexBuffers map, which Encode writes and Decode leaves out
 }
 
 // Model is one graph with its constants.

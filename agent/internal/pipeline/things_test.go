@@ -124,8 +124,8 @@ func TestWrongNameIsDroppedWhenSomethingElseIsNearer(t *testing.T) {
 }
 
 func TestNamesThatAreNotSettledAreNotTold(t *testing.T) {
-	close := known("a", 0.6)
-	close.Margin = 0.01
+	near := known("a", 0.6)
+	near.Margin = 0.01
 	for _, tt := range []struct {
 		name   string
 		change func(*TrackConfig)
@@ -133,12 +133,13 @@ func TestNamesThatAreNotSettledAreNotTold(t *testing.T) {
 		told   bool
 	}{
 		{"clear", func(*TrackConfig) {}, []gallery.Decision{known("a", 0.6), known("a", 0.6), known("a", 0.6)}, true},
-		{"too close to the runner-up", func(c *TrackConfig) { c.Margin = 0.05 }, []gallery.Decision{close, close, close}, false},
+		{"too close to the runner-up", func(c *TrackConfig) { c.Margin = 0.05 }, []gallery.Decision{near, near, near}, false},
 		{"not long enough", func(c *TrackConfig) { c.Dwell = time.Minute }, []gallery.Decision{known("a", 0.6), known("a", 0.6), known("a", 0.6)}, false},
 		{"unknown too soon", func(c *TrackConfig) { c.UnknownFrames = 4 }, []gallery.Decision{stranger(0.1), stranger(0.1), stranger(0.1)}, false},
 		{
 			"weak votes against strong ones", func(c *TrackConfig) { c.Window = 7 },
-			[]gallery.Decision{known("b", 0.9), known("b", 0.9), known("a", 0.501), known("a", 0.501), known("a", 0.501)}, false,
+			[]gallery.Decision{known("b", 0.9), known("b", 0.9), known("a", 0.501), known("a", 0.501), known("a", 0.501)},
+			false,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

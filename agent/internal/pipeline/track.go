@@ -149,7 +149,8 @@ func (t *track) add(s *sighting) {
 		quality = float32(max(0.25, s.sharpness/t.sharp))
 	}
 	v.Event, v.weight = s.Event, quality*clearness(&s.Event)
-	v.TopK = append(topK, s.TopK...)
+	topK = append(topK, s.TopK...)
+	v.TopK = topK
 	// What does not look like what it is told as may be another thing on its way in.
 	if t.label == "" || t.label == s.Identity.ID {
 		t.learn(s.embedding, 0.25)
@@ -215,7 +216,8 @@ func (t *track) bestVote(label string) *vote {
 // adopt makes a frame the best of what the track is told as, under the identity and id it has.
 func (t *track) adopt(frame *Event) {
 	b := &t.best
-	id, who, frames, topK := b.ID, b.Identity, b.Frames, append(b.TopK[:0], frame.TopK...)
+	id, who, frames, topK := b.ID, b.Identity, b.Frames, b.TopK[:0]
+	topK = append(topK, frame.TopK...)
 	*b = *frame
 	b.ID, b.Identity, b.Frames, b.TopK = id, who, frames, topK
 }

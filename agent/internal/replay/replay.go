@@ -95,8 +95,8 @@ type publisher struct {
 }
 
 func (p *publisher) Event(e *pipeline.Event) error {
-	if p.event == nil || *p.failed != nil {
-		return nil
+	if p.event == nil || *p.failed != nil { // told once, at the end
+		return nil //nolint:nilerr // as above
 	}
 	*p.failed = p.event(e)
 	return *p.failed
