@@ -164,7 +164,11 @@ func (s *shared) Embed(dst []float32, f vision.Frame) error {
 // frames makes a camera's source a pipeline's.
 type frames struct{ camera.Source }
 
-var _ pipeline.Source = frames{}
+var (
+	_ pipeline.Source    = frames{}
+	_ pipeline.Finder    = (*detect.Detector)(nil)
+	_ pipeline.Strangers = (*strangers.Strangers)(nil)
+)
 
 // Read fills f.
 func (s frames) Read(ctx context.Context, f *pipeline.Frame) error {
