@@ -161,6 +161,7 @@ type Camera struct {
 	still, moving, covered                       atomic.Uint64
 	blurred, small, exposed                      atomic.Uint64
 	online                                       atomic.Bool
+	anew                                         atomic.Int64  // frames to look at even if nothing moved in them
 	share                                        atomic.Uint64 // of frames looked at when Live, as float64 bits
 	embedTimes, restTimes                        latencies
 }
@@ -235,6 +236,10 @@ func (c *Camera) Stats() Stats {
 // SetShare makes a Live camera look at only this share of the frames that its rate lets through, 0 to 1, from now on.
 // It may be called from any goroutine.
 func (c *Camera) SetShare(share float64) { c.share.Store(math.Float64bits(min(max(share, 0), 1))) }
+
+// LookAnew makes the camera look at the next frames even if nothing moves in them, as many as decide on a name: what it
+// matches with has changed. It may be called from any goroutine.
+func (c *Camera) LookAnew() { c.anew.Store(int64(c.cfg.Track.Window)) }
 
 // stopPatience is how long a source may take to end, once it is no longer wanted.
 const stopPatience = 3 * time.Second

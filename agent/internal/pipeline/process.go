@@ -27,7 +27,12 @@ func (c *Camera) recognise(f *Frame) error {
 	}
 	c.trace.begin(f, moved)
 	c.wanted = c.deps.Onlooker != nil && c.deps.Onlooker.Wants()
-	if c.cfg.Gate && !moved && !c.wanted && c.tracker.settled() {
+	anew := c.wanted
+	if c.anew.Load() > 0 {
+		c.anew.Add(-1)
+		anew = true
+	}
+	if c.cfg.Gate && !moved && !anew && c.tracker.settled() {
 		c.still.Add(1)
 		c.tracker.still(f.Captured)
 		c.tell(f, nil, "nothing moved")

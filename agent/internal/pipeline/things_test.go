@@ -239,6 +239,79 @@ func TestNothingMovedNothingEmbedded(t *testing.T) {
 	}
 }
 
+// onlooker counts what it is shown.
+type onlooker struct {
+	wants bool
+	saw   int
+}
+
+func (o *onlooker) Wants() bool                 { return o.wants }
+func (o *onlooker) Saw(vision.Frame, []float32) { o.saw++ }
+
+func TestGateOpensForOnlookersAndAnotherGallery(t *testing.T) {
+	o, e := &onlooker{}, &stripes{}
+	d := deps(nil, func(int) gallery.Decision { return known("a", 0.8) }, &fakePublisher{})
+	d.Embedder, d.Onlooker = e, o
+	c, err := New(Config{Camera: "cam", Track: tracking(), Motion: moves(), Gate: true}, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &Frame{Frame: vision.NewFrame(320, 240)}
+	process := func(frames int) (embedded int) {
+		before := e.calls
+		for range frames {
+			f.Captured = f.Captured.Add(time.Second)
+			c.process(f)
+		}
+		return e.calls - before
+	}
+	process(20) // until it is settled
+	if n := process(10); n != 0 || o.saw != 0 {
+		t.Fatalf("%d of 10 frames without movement embedded, %d seen", n, o.saw)
+	}
+	o.wants = true
+	if n := process(10); n != 10 || o.saw != 10 {
+		t.Errorf("an onlooker saw %d of 10 frames, %d embedded", o.saw, n)
+	}
+	o.wants = false
+	c.LookAnew()
+	if n := process(20); n != tracking().Window {
+		t.Errorf("with another gallery %d frames embedded, want the %d that decide on a name", n, tracking().Window)
+	}
+}
+
+// Each event has the picture of its own region, though they share a buffer.
+func TestEventsHaveTheirPicture(t *testing.T) {
+	p := &fakePublisher{}
+	type told struct {
+		Picture   byte // its first pixel
+		Embedding float32
+	}
+	var got []told
+	p.onEvent = func(e Event) {
+		if e.Type != TrackEnd {
+			got = append(got, told{e.Picture.Pix[0], e.Embedding[0]})
+		}
+	}
+	d := deps(nil, func(n int) gallery.Decision { return known(fmt.Sprint("v", n&0xff), 0.8) }, p)
+	c, err := New(Config{Camera: "cam", Track: tracking(), Regions: RegionConfig{Kind: RegionBoxes, Boxes: []Box{{0, 0, 0.5, 1}, {0.5, 0, 0.5, 1}}}}, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &Frame{Frame: vision.NewFrame(200, 100)}
+	square(f.Frame, 0, 0, 100, 50)
+	square(f.Frame, 100, 0, 100, 200)
+	for range 5 {
+		f.Captured = f.Captured.Add(time.Second)
+		c.process(f)
+	}
+	c.finish(f.Captured)
+	want := []told{{50, 50 | 50<<8}, {200, 200 | 200<<8}} // the embedding is what the first two bytes say
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestGates(t *testing.T) {
 	sharp := vision.NewFrame(90, 60)
 	for i := range sharp.Pix {
