@@ -134,10 +134,14 @@ func (o *runFlags) socket() string {
 
 // curatorParts are what changes to the gallery of an agent work with.
 func curatorParts(cfg *config.Config, a *app.App, m *model.Model, seen *tap.Tap, log *slog.Logger) curator.Parts {
-	return curator.Parts{
+	parts := curator.Parts{
 		Path: cfg.Gallery.Path, Live: seen, Log: log, Use: a.SetGallery,
 		Model: func() (curator.Embedder, error) { return inTurns{m, a}, nil },
 	}
+	if s := a.Strangers(); s != nil {
+		parts.Strangers = s
+	}
+	return parts
 }
 
 // inTurns is the model of an agent's cameras, for others to use in turns with them.
