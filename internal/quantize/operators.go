@@ -5,7 +5,7 @@ import "xbmedge/internal/tflitefile"
 // hardSwish replaces a HARD_SWISH by x times a gate of three simple operators, because XNNPACK of TensorFlow Lite 2.9
 // has none for int8 and the plain kernel takes longer than the convolution before it: x+3, whose int8 holds 0 to 6 and
 // no more, as relu6 asks; a sixth of it; times x.
-func (q *quantizer) hardSwish(i int, op *tflitefile.Operator) {
+func (q *quantizer) hardSwish(i int, op *tflitefile.Operator) error {
 	m, l := q.model, &q.net.Layers[i]
 	x, shape := op.Inputs[0], m.Tensors[op.Inputs[0]].Shape
 	value := func(suffix string, high float32) int {
@@ -20,7 +20,7 @@ func (q *quantizer) hardSwish(i int, op *tflitefile.Operator) {
 		return t
 	}
 	shifted, gate := value("/shifted", 6), value("/gate", 1)
-	m.Operators = append(m.Operators,
+	return q.emit(
 		tflitefile.Operator{Op: tflitefile.Add, Inputs: []int{x, constant("/three", 3)}, Outputs: []int{shifted}},
 		tflitefile.Operator{Op: tflitefile.Mul, Inputs: []int{shifted, constant("/sixth", 1.0/6)}, Outputs: []int{gate}},
 		tflitefile.Operator{Op: tflitefile.Mul, Inputs: []int{x, gate}, Outputs: op.Outputs})
@@ -35,12 +35,13 @@ func (q *quantizer) generalisedMean(i int, op *tflitefile.Operator) error {
 	}
 	if in := op.Inputs[0]; m.Tensors[in].Type == tflitefile.Int8 {
 		op.Inputs[0] = between("/dequantized", in)
-		m.Operators = append(m.Operators, tflitefile.Operator{Op: tflitefile.Dequantize, Inputs: []int{in}, Outputs: []int{op.Inputs[0]}})
+		if err := q.emit(tflitefile.Operator{Op: tflitefile.Dequantize, Inputs: []int{in}, Outputs: []int{op.Inputs[0]}}); err != nil {
+			return err
+		}
 	}
 	out := op.Outputs[0]
 	if m.Tensors[out].Name != l.Name {
-		m.Operators = append(m.Operators, *op)
-		return nil
+		return q.emit(*op)
 	}
 	p, err := q.outputParams(i, op)
 	if err != nil {
@@ -48,6 +49,5 @@ func (q *quantizer) generalisedMean(i int, op *tflitefile.Operator) error {
 	}
 	op.Outputs = []int{between("/float", out)}
 	q.setActivation(out, p)
-	m.Operators = append(m.Operators, *op, tflitefile.Operator{Op: tflitefile.Quantize, Inputs: op.Outputs, Outputs: []int{out}})
-	return nil
+	return q.emit(*op, tflitefile.Operator{Op: tflitefile.Quantize, Inputs: op.Outputs, Outputs: []int{out}})
 }

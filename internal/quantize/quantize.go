@@ -30,7 +30,8 @@ const (
 type Options struct {
 	Method           Method   // how activations are ranged; empty means MSE
 	Percentile       float64  // for the method Percentile; 0 means DefaultPercentile
-	NoBiasCorrection bool     // do not make up for the mean error of rounded weights
+	Rounding         Rounding // of weights; empty means Nearest
+	NoBiasCorrection bool     // do not make up for the mean error of rounded weights and of what comes in
 	Outputs          []string // names of the output layers; empty means the last
 	// Fixed is an int8 model of the network's first layers, a frozen trunk, or of all of them. Layers that it holds, by
 	// name, keep its scales, zero points, weights and biases to the bit; only the others are quantised.
@@ -108,6 +109,7 @@ type quantizer struct {
 	cal         *Calibration
 	opt         Options
 	activations map[int]params // by tensor
+	steps       *stepper       // nil where nothing is fitted to what it gives
 }
 
 func (q *quantizer) setActivation(tensor int, p params) {
@@ -121,6 +123,13 @@ func (q *quantizer) setActivation(tensor int, p params) {
 func (q *quantizer) operators() error {
 	float := q.model.Operators
 	q.model.Operators = nil
+	if !q.opt.NoBiasCorrection && q.cal.frames != nil {
+		steps, err := newStepper(q.model, q.cal, float)
+		if err != nil {
+			return fmt.Errorf("quantise: %w", err)
+		}
+		q.steps = steps
+	}
 	for k := range float {
 		op := &float[k]
 		name := q.model.Tensors[op.Outputs[0]].Name
@@ -136,6 +145,9 @@ func (q *quantizer) operators() error {
 		}
 		if err != nil {
 			return fmt.Errorf("quantise layer %s: %w", layer, err)
+		}
+		if q.steps != nil {
+			q.steps.done(op)
 		}
 	}
 	return nil
@@ -155,16 +167,30 @@ func (q *quantizer) operator(i int, op *tflitefile.Operator) error {
 			}
 			break
 		}
-		q.weights(i, op)
+		if err := q.weights(i, op); err != nil {
+			return err
+		}
 	case tflitefile.Add, tflitefile.Mul:
 		for _, t := range op.Inputs {
 			q.scalar(t)
 		}
 	case tflitefile.HardSwish:
-		q.hardSwish(i, op)
-		return nil
+		return q.hardSwish(i, op)
 	}
-	q.model.Operators = append(q.model.Operators, *op)
+	return q.emit(*op)
+}
+
+// emit appends operators to the int8 model, and runs them where something is fitted to what they give.
+func (q *quantizer) emit(ops ...tflitefile.Operator) error {
+	for i := range ops {
+		q.model.Operators = append(q.model.Operators, ops[i])
+		if q.steps == nil {
+			continue
+		}
+		if err := q.steps.run(&ops[i]); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
