@@ -166,16 +166,16 @@ func (c *Calibration) warn(net *nn.Network) {
 	}
 	for i, s := range c.layers {
 		dead := 0
-		for _, p := range s.peaks {
-			if p == 0 {
+		for c := range s.means {
+			if s.peak(c) == 0 {
 				dead++
 			}
 		}
 		switch name := net.Layers[i].Name; {
 		case s.min == s.max:
 			c.Warnings = append(c.Warnings, fmt.Sprintf("layer %s gives %g whatever it sees: pictures all alike, or a layer that training has switched off", name, s.min))
-		case dead > len(s.peaks)/2:
-			c.Warnings = append(c.Warnings, fmt.Sprintf("layer %s: %d of %d channels are zero on every picture", name, dead, len(s.peaks)))
+		case dead > len(s.means)/2:
+			c.Warnings = append(c.Warnings, fmt.Sprintf("layer %s: %d of %d channels are zero on every picture", name, dead, len(s.means)))
 		}
 	}
 }

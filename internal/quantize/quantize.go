@@ -12,6 +12,7 @@ package quantize
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"xbmedge/internal/nn"
@@ -28,11 +29,11 @@ const (
 
 // Options chooses how to quantise. The zero value is quick and good; Search finds what is best for a network.
 type Options struct {
-	Method           Method   // how activations are ranged; empty means MSE
-	Percentile       float64  // for the method Percentile; 0 means DefaultPercentile
-	Rounding         Rounding // of weights; empty means Nearest
-	NoBiasCorrection bool     // do not make up for the mean error of rounded weights and of what comes in
-	Outputs          []string // names of the output layers; empty means the last
+	Method         Method         // how activations are ranged; empty means MSE
+	Percentile     float64        // for the method Percentile; 0 means DefaultPercentile
+	Rounding       Rounding       // of weights; empty means Feedback
+	BiasCorrection BiasCorrection // empty means Analytic
+	Outputs        []string       // names of the output layers; empty means the last
 	// Fixed is an int8 model of the network's first layers, a frozen trunk, or of all of them. Layers that it holds, by
 	// name, keep its scales, zero points, weights and biases to the bit; only the others are quantised.
 	Fixed *tflitefile.Model
@@ -60,6 +61,12 @@ func (o *Options) check() error {
 		if _, err := ParseMethod(string(o.Method)); err != nil {
 			return err
 		}
+	}
+	if !slices.Contains([]Rounding{"", Nearest, Feedback}, o.Rounding) {
+		return fmt.Errorf("a rounding %q is not known: take %s or %s", o.Rounding, Feedback, Nearest)
+	}
+	if !slices.Contains([]BiasCorrection{"", Analytic, Empirical, NoCorrection}, o.BiasCorrection) {
+		return fmt.Errorf("a bias correction %q is not known: take %s, %s or %s", o.BiasCorrection, Analytic, Empirical, NoCorrection)
 	}
 	if o.Percentile == 0 {
 		o.Percentile = DefaultPercentile
@@ -123,7 +130,7 @@ func (q *quantizer) setActivation(tensor int, p params) {
 func (q *quantizer) operators() error {
 	float := q.model.Operators
 	q.model.Operators = nil
-	if !q.opt.NoBiasCorrection && q.cal.frames != nil {
+	if q.opt.Rounding != Nearest || q.opt.BiasCorrection == Empirical {
 		steps, err := newStepper(q.model, q.cal, float)
 		if err != nil {
 			return fmt.Errorf("quantise: %w", err)
@@ -131,7 +138,7 @@ func (q *quantizer) operators() error {
 		q.steps = steps
 	}
 	for k := range float {
-		op := &float[k]
+		op, before := &float[k], float[k] // rewriting may put other inputs in its place
 		name := q.model.Tensors[op.Outputs[0]].Name
 		layer, _, _ := strings.Cut(name, "/") // a value inside a layer is named after it and a slash
 		i, err := q.net.Index(layer)
@@ -147,7 +154,7 @@ func (q *quantizer) operators() error {
 			return fmt.Errorf("quantise layer %s: %w", layer, err)
 		}
 		if q.steps != nil {
-			q.steps.done(op)
+			q.steps.done(&before)
 		}
 	}
 	return nil
@@ -167,9 +174,7 @@ func (q *quantizer) operator(i int, op *tflitefile.Operator) error {
 			}
 			break
 		}
-		if err := q.weights(i, op); err != nil {
-			return err
-		}
+		q.weights(i, op)
 	case tflitefile.Add, tflitefile.Mul:
 		for _, t := range op.Inputs {
 			q.scalar(t)

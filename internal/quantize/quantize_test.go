@@ -148,7 +148,7 @@ func TestSmallNetwork(t *testing.T) {
 	cal := calibrate(t, net, w, randomFrames(60, 32, 1))
 	test := randomFrames(40, 32, 2)
 	want := embedAll(t, floatModel(t, net, w), test, false)
-	for _, opt := range []Options{{}, {Method: MinMax}, {NoBiasCorrection: true}} {
+	for _, opt := range []Options{{}, {Method: MinMax}, {BiasCorrection: NoCorrection}, {Rounding: Nearest}, {BiasCorrection: Empirical}} {
 		m, report, err := Quantize(net, w, cal, opt)
 		if err != nil {
 			t.Fatal(err)
@@ -281,7 +281,7 @@ func TestHalfStep(t *testing.T) {
 		frames[1].Pix[k] = brightest
 	}
 	cal := calibrate(t, net, w, frames)
-	m, _, err := Quantize(net, w, cal, Options{Method: MinMax, NoBiasCorrection: true})
+	m, _, err := Quantize(net, w, cal, Options{Method: MinMax, BiasCorrection: NoCorrection, Rounding: Nearest})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,47 +13,42 @@ type Rounding string
 
 // The ways to round.
 const (
-	// Nearest takes the integer next to each weight. It is what an empty Rounding means.
+	// Nearest takes the integer next to each weight.
 	Nearest Rounding = "nearest"
 	// Feedback rounds one weight of an output after the other and lets those that follow make up for the error, given
 	// how their inputs go together on the tuning frames (GPTQ; Frantar et al., ICLR 2023, arXiv 2210.17323), which is
-	// Babai's nearest plane.
+	// Babai's nearest plane. It is what an empty Rounding means.
 	Feedback Rounding = "feedback"
 )
 
 const (
-	// damping is added to the diagonal of the inputs' covariance, as a share of its mean: without it the error would be
+	// damping is added to the diagonal of the inputs' second moments, as a share of its mean: without it the error would be
 	// pushed into directions that just these frames do not have.
 	damping = 0.02
-	// widest is the number of weights of one output up to which their covariance is worth its time.
+	// widest is the number of weights of one output up to which their second moments are worth its time.
 	widest = 1536
-	// samplePixels is how many pixels of a frame enter the covariance.
+	// samplePixels is how many pixels of a frame enter them.
 	samplePixels = 64
 )
 
 // round returns the integers of a weight.
-func (q *quantizer) round(op *tflitefile.Operator, k kernel, values, scales []float32) ([]int8, error) {
+func (q *quantizer) round(op *tflitefile.Operator, k kernel, values, scales []float32) []int8 {
 	ints := make([]int8, len(values))
-	feedback := q.opt.Rounding == Feedback && q.steps != nil && k.perOutput > 1 && k.perOutput <= widest
-	if !feedback {
+	switch {
+	case q.opt.Rounding == Nearest || q.steps == nil || k.perOutput == 1 || k.perOutput > widest:
 		for c := range k.outputs {
 			for p := range k.perOutput {
 				at := k.index(c, p)
 				ints[at] = nearest(float64(values[at]) / float64(scales[c]))
 			}
 		}
-		return ints, nil
+	case k.depthwise:
+		parallel(k.outputs, func(c int) { feedBack(ints, values, scales[c], c, k, factor(q.steps.moments(op, k, c))) })
+	default:
+		r := factor(q.steps.moments(op, k, 0))
+		parallel(k.outputs, func(c int) { feedBack(ints, values, scales[c], c, k, r) })
 	}
-	if k.depthwise {
-		parallel(k.outputs, func(c int) {
-			r := factor(q.steps.covariance(op, k, c))
-			feedBack(ints, values, scales[c], c, k, r)
-		})
-		return ints, nil
-	}
-	r := factor(q.steps.covariance(op, k, 0))
-	parallel(k.outputs, func(c int) { feedBack(ints, values, scales[c], c, k, r) })
-	return ints, nil
+	return ints
 }
 
 func nearest(v float64) int8 { return int8(min(max(math.Round(v), -127), 127)) }
@@ -64,49 +59,40 @@ func feedBack(ints []int8, values []float32, scale float32, c int, k kernel, r [
 	for p := k.perOutput - 1; p >= 0; p-- {
 		at, row := k.index(c, p), r[p]
 		w := float64(values[at]) / float64(scale)
-		v, sum := w, 0.0
+		sum := 0.0
 		for j := p + 1; j < k.perOutput; j++ {
 			sum += row[j-p] * errs[j]
 		}
-		v += sum / row[0]
-		ints[at] = nearest(v)
+		ints[at] = nearest(w + sum/row[0])
 		errs[p] = w - float64(ints[at])
 	}
 }
 
-// covariance returns the upper triangle of the covariance of what an operator's weights are multiplied with, row p
+// moments returns the upper triangle of the second moments of what an operator's weights are multiplied with, row p
 // beginning at its diagonal; of a depthwise one, of channel c.
-func (s *stepper) covariance(op *tflitefile.Operator, k kernel, c int) [][]float64 {
+func (s *stepper) moments(op *tflitefile.Operator, k kernel, c int) [][]float64 {
 	w := newWindow(s.model, op, k)
 	n := k.perOutput
-	h := make([][]int32, n)
-	for i := range h {
-		h[i] = make([]int32, n-i)
-	}
-	sums := make([]int64, n)
-	count := 0
 	var columns [][]int32
 	for f, data := range s.values[op.Inputs[0]] {
 		stride := max(w.pixels()/samplePixels, 1) | 1
 		for p := s.numbers[f] % stride; p < w.pixels(); p += stride {
 			column := make([]int32, n)
 			w.column(column, data, p, c)
-			for i, v := range column {
-				sums[i] += int64(v)
-			}
 			columns = append(columns, column)
-			count++
 		}
 	}
-	accumulate(h, columns, k.depthwise)
 	out := make([][]float64, n)
+	row := func(i int) { out[i] = products(columns, i) }
+	if k.depthwise { // its channels are shared out already
+		for i := range n {
+			row(i)
+		}
+	} else {
+		parallel(n, row)
+	}
 	trace := 0.0
 	for i := range out {
-		out[i] = make([]float64, n-i)
-		mi := float64(sums[i]) / float64(count)
-		for j := range out[i] {
-			out[i][j] = float64(h[i][j])/float64(count) - mi*float64(sums[i+j])/float64(count)
-		}
 		trace += out[i][0]
 	}
 	add := damping*trace/float64(n) + 1e-9
@@ -116,28 +102,33 @@ func (s *stepper) covariance(op *tflitefile.Operator, k kernel, c int) [][]float
 	return out
 }
 
-// accumulate adds the products of every pair in each column. The rows are shared out unless the caller is parallel.
-func accumulate(h [][]int32, columns [][]int32, alone bool) {
-	row := func(i int) {
-		to := h[i]
-		for _, column := range columns {
-			v := column[i]
-			if v == 0 {
-				continue
-			}
-			from := column[i:][:len(to)]
-			for j, o := range from {
-				to[j] += v * o
-			}
+// products returns the mean products of element i of the columns with the elements from i on. Four columns at a time:
+// the sums are read and written once for them.
+func products(columns [][]int32, i int) []float64 {
+	sums := make([]int64, len(columns[0])-i)
+	var at int
+	for ; at+4 <= len(columns); at += 4 {
+		a, b, c, d := columns[at][i:], columns[at+1][i:], columns[at+2][i:], columns[at+3][i:]
+		va, vb, vc, vd := a[0], b[0], c[0], d[0]
+		if va|vb|vc|vd == 0 {
+			continue
+		}
+		a, b, c, d = a[:len(sums)], b[:len(sums)], c[:len(sums)], d[:len(sums)]
+		for j := range sums {
+			sums[j] += int64(va*a[j] + vb*b[j] + vc*c[j] + vd*d[j])
 		}
 	}
-	if !alone {
-		parallel(len(h), row)
-		return
+	for ; at < len(columns); at++ {
+		v := columns[at][i]
+		for j, o := range columns[at][i:] {
+			sums[j] += int64(v * o)
+		}
 	}
-	for i := range h {
-		row(i)
+	out := make([]float64, len(sums))
+	for j, s := range sums {
+		out[j] = float64(s) / float64(len(columns))
 	}
+	return out
 }
 
 // factor returns R of the matrix Rᵀ·R, upper triangular like what it is given (Cholesky).
@@ -165,17 +156,17 @@ func factor(a [][]float64) [][]float64 {
 
 // window is how an operator slides over its input.
 type window struct {
-	k                          kernel
-	kh, kw, stride, top, left  int
-	inH, inW, outH, outW, inC_ int
-	zero                       int32
+	k                         kernel
+	kh, kw, stride, top, left int
+	inH, inW, outH, outW, inC int
+	zero                      int32
 }
 
 func newWindow(m *tflitefile.Model, op *tflitefile.Operator, k kernel) window {
 	in, out, weight := &m.Tensors[op.Inputs[0]], &m.Tensors[op.Outputs[0]], &m.Tensors[op.Inputs[1]]
 	w := window{
 		k: k, kh: weight.Shape[1], kw: weight.Shape[2], stride: op.Options.StrideH,
-		inH: in.Shape[1], inW: in.Shape[2], inC_: in.Shape[3], outH: out.Shape[1], outW: out.Shape[2],
+		inH: in.Shape[1], inW: in.Shape[2], inC: in.Shape[3], outH: out.Shape[1], outW: out.Shape[2],
 		zero: int32(in.Quant.ZeroPoint[0]),
 	}
 	if !op.Options.Valid {
@@ -198,7 +189,7 @@ func (w *window) column(dst []int32, data []byte, p, c int) {
 		}
 		iy, ix := y+tap/w.kw, x+tap%w.kw
 		if dst[i] = 0; iy >= 0 && iy < w.inH && ix >= 0 && ix < w.inW {
-			dst[i] = int32(int8(data[(iy*w.inW+ix)*w.inC_+channel])) - w.zero
+			dst[i] = int32(int8(data[(iy*w.inW+ix)*w.inC+channel])) - w.zero
 		}
 	}
 }

@@ -16,12 +16,13 @@ type stepper struct {
 	model   *tflitefile.Model
 	numbers []int // of the frames in the calibration
 	uses    map[int]int
-	values  map[int][][]byte // by tensor, one of each frame
+	values  map[int][][]byte  // by tensor, one of each frame
+	means   map[int][]float64 // of each channel, by tensor; kept when the values are let go
 }
 
 // newStepper begins with the frames as int8 input; float are the operators to come, by which it knows what to keep.
 func newStepper(m *tflitefile.Model, cal *Calibration, float []tflitefile.Operator) (*stepper, error) {
-	s := &stepper{model: m, uses: map[int]int{}, values: map[int][][]byte{}}
+	s := &stepper{model: m, uses: map[int]int{}, values: map[int][][]byte{}, means: map[int][]float64{}}
 	for i := range float {
 		for _, t := range float[i].Inputs {
 			s.uses[t]++
@@ -36,6 +37,7 @@ func newStepper(m *tflitefile.Model, cal *Calibration, float []tflitefile.Operat
 		}
 		s.values[m.Inputs[0]] = append(s.values[m.Inputs[0]], bytesOf(ints))
 	}
+	s.note(m.Inputs[0])
 	return s, nil
 }
 
@@ -73,6 +75,7 @@ func (s *stepper) run(op *tflitefile.Operator) error {
 	if err := errors.Join(err, i.Close()); err != nil {
 		return fmt.Errorf("run %s for %s: %w", op.Name(), s.model.Tensors[out].Name, err)
 	}
+	s.note(out)
 	return nil
 }
 
@@ -154,9 +157,12 @@ func bytesOf(ints []int8) []byte {
 	return out
 }
 
-// means returns the mean of each channel of an int8 tensor over the tuning frames, at the pixels that Calibrate takes.
-func (s *stepper) means(t int) []float64 {
+// note keeps the means of an int8 tensor, at the pixels that Calibrate takes.
+func (s *stepper) note(t int) {
 	tensor := &s.model.Tensors[t]
+	if tensor.Type != tflitefile.Int8 {
+		return
+	}
 	channels := tensor.Shape[3]
 	sums, count := make([]int64, channels), 0
 	for f, data := range s.values[t] {
@@ -169,12 +175,12 @@ func (s *stepper) means(t int) []float64 {
 			count++
 		}
 	}
-	out := make([]float64, channels)
+	means := make([]float64, channels)
 	scale, zero := float64(tensor.Quant.Scale[0]), float64(tensor.Quant.ZeroPoint[0])
 	for c, sum := range sums {
-		out[c] = scale * (float64(sum)/float64(max(count, 1)) - zero)
+		means[c] = scale * (float64(sum)/float64(max(count, 1)) - zero)
 	}
-	return out
+	s.means[t] = means
 }
 
 // processors returns how many threads work side by side: what there is, but no more than four, past which the parts

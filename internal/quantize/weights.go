@@ -14,8 +14,22 @@ const (
 	highestBias = 1 << 30
 )
 
+// BiasCorrection is what a layer's bias makes up for.
+type BiasCorrection string
+
+// The bias corrections.
+const (
+	// Analytic makes up for the mean error of the rounded weights, given the means of what they meet in float (Nagel et
+	// al., ICCV 2019). It is what an empty BiasCorrection means.
+	Analytic BiasCorrection = "analytic"
+	// Empirical makes up for the mean error of what comes in as well, measured by running the int8 layers before.
+	Empirical BiasCorrection = "empirical"
+	// NoCorrection leaves the bias as it is.
+	NoCorrection BiasCorrection = "none"
+)
+
 // weights quantises the weight and bias of layer i in place; the activations around it have their scales.
-func (q *quantizer) weights(i int, op *tflitefile.Operator) error {
+func (q *quantizer) weights(i int, op *tflitefile.Operator) {
 	m := q.model
 	in, out := q.activations[op.Inputs[0]], q.activations[op.Outputs[0]]
 	weight, bias := &m.Tensors[op.Inputs[1]], &m.Tensors[op.Inputs[2]]
@@ -26,22 +40,19 @@ func (q *quantizer) weights(i int, op *tflitefile.Operator) error {
 	for c := range k.outputs {
 		scales[c] = float32(k.scale(values, c, math.Abs(float64(biases[c])), float64(in.scale), float64(out.scale)))
 	}
-	ints, err := q.round(op, k, values, scales)
-	if err != nil {
-		return err
-	}
+	ints := q.round(op, k, values, scales)
 	weight.Type = tflitefile.Int8
 	weight.Quant = &tflitefile.Quantization{Scale: scales, ZeroPoint: make([]int64, k.outputs), Axis: k.axis}
 	m.Buffers[weight.Buffer] = bytesOf(ints)
 
-	want, got := q.inputMeans(i, op.Inputs[0])
+	want, got := q.inputMeans(i)
 	units, sums := make([]float32, k.outputs), make([]int32, k.outputs)
 	for c := range k.outputs {
 		b := float64(biases[c])
 		for p := range k.perOutput {
 			at, channel := k.index(c, p), k.input(c, p)
 			rounded := float64(ints[at]) * float64(scales[c])
-			if q.opt.NoBiasCorrection {
+			if q.opt.BiasCorrection == NoCorrection {
 				b -= rounded * (got[channel] - want[channel])
 			} else {
 				b += float64(values[at])*want[channel] - rounded*got[channel]
@@ -53,18 +64,17 @@ func (q *quantizer) weights(i int, op *tflitefile.Operator) error {
 	bias.Type = tflitefile.Int32
 	bias.Quant = &tflitefile.Quantization{Scale: units, ZeroPoint: make([]int64, k.outputs)}
 	m.Buffers[bias.Buffer] = tflitefile.Int32s(sums)
-	return nil
 }
 
 // inputMeans returns the mean of each channel of the input of layer i as the float network has it and as the int8
-// model has it: of the tuning frames, on which the layers before have been run.
-func (q *quantizer) inputMeans(i, tensor int) (want, got []float64) {
-	stats := q.cal.input
+// model is taken to have it.
+func (q *quantizer) inputMeans(i int) (want, got []float64) {
+	stats, tensor := q.cal.input, q.model.Inputs[0]
 	if j := q.net.Layers[i].Inputs[0]; j != nn.Input {
-		stats = q.cal.layers[j]
+		stats, tensor = q.cal.layers[j], q.model.Find(q.net.Layers[j].Name) // as it is before a PAD
 	}
-	if q.steps != nil {
-		return stats.tuneMeans, q.steps.means(tensor)
+	if q.opt.BiasCorrection == Empirical && q.steps != nil {
+		return stats.tuneMeans, q.steps.means[tensor]
 	}
 	want, got = stats.means, stats.means
 	if q.net.Layers[i].Inputs[0] == nn.Input {

@@ -1,0 +1,134 @@
+package quantize
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"xbmedge/internal/nn"
+)
+
+// unevenBackbone is a fresh network some of whose channels are four times larger than others.
+func unevenBackbone(t *testing.T, name string, size int) (*nn.Network, nn.Weights) {
+	t.Helper()
+	net, err := nn.Backbone(name, 0.35, size, []int{8, 16, 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	net = net.WithEmbedding(16)
+	rng := rand.New(rand.NewPCG(7, 8))
+	w, err := net.Init(rng)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if net, w, err = nn.Fold(net, w); err != nil {
+		t.Fatal(err)
+	}
+	for i := range net.Layers {
+		l := &net.Layers[i]
+		if !l.Weighted() || l.Activation != nn.Linear || i == len(net.Layers)-1 {
+			continue
+		}
+		weight := w[l.Name+".weight"]
+		per := len(weight.Data) / weight.Shape[0]
+		for k := range weight.Data {
+			if k/per%4 == 0 {
+				weight.Data[k] *= 4
+			}
+		}
+	}
+	return net, w
+}
+
+// Equalising must change nothing in float and something in int8: on a network with uneven channels, for the better.
+func TestEqualize(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		size   int
+		gains  bool // int8 must get better, because the channels that were spoilt can be scaled
+		groups int  // at least
+	}{
+		{"smallcnn", 32, false, 3},
+		{"mobilenetv2", 64, false, 10},
+		{"mobilenetv3_small", 64, false, 5},
+		{"resnet50_vd", 32, false, 20},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			net, w := unevenBackbone(t, tc.name, tc.size)
+			frames := randomFrames(20, tc.size, 1)
+			cal := calibrate(t, net, w, frames)
+			before := w["embedding.weight"].Data[0]
+			even, err := Equalize(net, w, cal)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := len(groups(net)); got < tc.groups {
+				t.Errorf("%d groups, want at least %d", got, tc.groups)
+			}
+			if first := net.Layers[1].Name + ".weight"; slices.Equal(w[first].Data, even[first].Data) {
+				t.Error("nothing was scaled")
+			}
+			if w["embedding.weight"].Data[0] != before {
+				t.Error("the weights given were changed")
+			}
+			a, b := embedAll(t, floatModel(t, net, w), frames, false), embedAll(t, floatModel(t, net, even), frames, false)
+			for i := range a {
+				for k := range a[i] {
+					if math.Abs(float64(a[i][k]-b[i][k])) > 1e-4 {
+						t.Fatalf("picture %d, value %d: %g, equalised %g", i, k, a[i][k], b[i][k])
+					}
+				}
+			}
+			test := randomFrames(10, tc.size, 2)
+			want := embedAll(t, floatModel(t, net, w), test, false)
+			plain := meanCosine(t, want, embedAll(t, encode(t, quantised(t, net, w, frames, Options{Rounding: Nearest})), test, false))
+			better := meanCosine(t, want, embedAll(t, encode(t, quantised(t, net, even, frames, Options{Rounding: Nearest})), test, false))
+			t.Logf("mean cosine %.5f, equalised %.5f", plain, better)
+			if tc.gains && better <= plain {
+				t.Errorf("mean cosine %.5f, equalised %.5f", plain, better)
+			}
+		})
+	}
+}
+
+func TestGroups(t *testing.T) {
+	conv := func(name string, in int, a nn.Activation) nn.Layer {
+		return nn.Layer{Name: name, Kind: nn.Conv, Inputs: []int{in}, Channels: 4, Kernel: 1, Stride: 1, Activation: a}
+	}
+	depthwise := nn.Layer{Name: "dw", Kind: nn.Depthwise, Inputs: []int{0}, Channels: 4, Kernel: 3, Stride: 1, Activation: nn.Linear}
+	for _, tc := range []struct {
+		name   string
+		layers []nn.Layer
+		want   [][]int // members
+	}{
+		{"a chain", []nn.Layer{conv("a", nn.Input, nn.ReLU), conv("b", 0, nn.Linear), conv("c", 1, nn.Linear)}, [][]int{{0}, {1}}},
+		{"an addition shares", []nn.Layer{
+			conv("a", nn.Input, nn.Linear), conv("b", 0, nn.Linear),
+			{Name: "sum", Kind: nn.Add, Inputs: []int{0, 1}, Channels: 4}, conv("c", 2, nn.Linear),
+		}, [][]int{{0, 1, 2}}},
+		{"a hard activation keeps", []nn.Layer{conv("a", nn.Input, nn.HSwish), conv("b", 0, nn.Linear)}, nil},
+		{"a gate keeps", []nn.Layer{
+			conv("a", nn.Input, nn.ReLU), conv("b", 0, nn.ReLU),
+			{Name: "times", Kind: nn.Mul, Inputs: []int{0, 1}, Channels: 4}, conv("c", 2, nn.Linear),
+		}, [][]int{{0, 2}}},
+		{"a generalised mean keeps", []nn.Layer{
+			conv("a", nn.Input, nn.ReLU), {Name: "pool", Kind: nn.GeM, Inputs: []int{0}, Channels: 4}, conv("b", 1, nn.Linear),
+		}, nil},
+		{"an average passes on", []nn.Layer{
+			conv("a", nn.Input, nn.ReLU), {Name: "pool", Kind: nn.GlobalAvg, Inputs: []int{0}, Channels: 4}, conv("b", 1, nn.Linear),
+		}, [][]int{{0, 1}}},
+		{"ReLU6 before a convolution", []nn.Layer{conv("a", nn.Input, nn.ReLU6), conv("b", 0, nn.Linear)}, nil},
+		{"ReLU6 before a depthwise layer", []nn.Layer{conv("a", nn.Input, nn.ReLU6), depthwise, conv("b", 1, nn.Linear)}, [][]int{{0}, {1}}},
+	} {
+		var got [][]int
+		for _, g := range groups(&nn.Network{Name: tc.name, Layers: tc.layers}) {
+			got = append(got, slices.Clone(g.members))
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
+		}
+	}
+}
