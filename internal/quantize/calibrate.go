@@ -151,8 +151,11 @@ func (c *calibrator) shard(ctx context.Context, p *probe, first, count int) ([]*
 }
 
 // tuning returns the frames the int8 model is run on, and their numbers.
-func (c *Calibration) tuning() (frames []vision.Frame, numbers []int) {
-	every := (len(c.frames) + tuneFrames - 1) / tuneFrames
+func (c *Calibration) tuning() (frames []vision.Frame, numbers []int) { return c.spread(tuneFrames) }
+
+// spread returns at most count frames from all over the calibration, and their numbers.
+func (c *Calibration) spread(count int) (frames []vision.Frame, numbers []int) {
+	every := (len(c.frames) + count - 1) / count
 	for i := 0; i < len(c.frames); i += every {
 		frames, numbers = append(frames, c.frames[i]), append(numbers, i)
 	}

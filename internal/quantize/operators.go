@@ -30,24 +30,19 @@ func (q *quantizer) hardSwish(i int, op *tflitefile.Operator) error {
 // after the last: int8 has no powers.
 func (q *quantizer) generalisedMean(i int, op *tflitefile.Operator) error {
 	m, l := q.model, &q.net.Layers[i]
-	between := func(suffix string, like int) int {
-		return m.AddTensor(tflitefile.Tensor{Name: l.Name + suffix, Shape: m.Tensors[like].Shape})
-	}
-	if in := op.Inputs[0]; m.Tensors[in].Type == tflitefile.Int8 {
-		op.Inputs[0] = between("/dequantized", in)
-		if err := q.emit(tflitefile.Operator{Op: tflitefile.Dequantize, Inputs: []int{in}, Outputs: []int{op.Inputs[0]}}); err != nil {
-			return err
-		}
+	if err := q.takeFloats(op); err != nil {
+		return err
 	}
 	out := op.Outputs[0]
 	if m.Tensors[out].Name != l.Name {
+		q.floats[out] = out
 		return q.emit(*op)
 	}
 	p, err := q.outputParams(i, op)
 	if err != nil {
 		return err
 	}
-	op.Outputs = []int{between("/float", out)}
+	op.Outputs = []int{m.AddTensor(tflitefile.Tensor{Name: l.Name + "/float", Shape: m.Tensors[out].Shape})}
 	q.setActivation(out, p)
 	return q.emit(*op, tflitefile.Operator{Op: tflitefile.Quantize, Inputs: op.Outputs, Outputs: []int{out}})
 }

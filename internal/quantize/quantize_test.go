@@ -379,10 +379,11 @@ func TestCalibrateRefuses(t *testing.T) {
 	}
 }
 
-// A layer whose weights are spoilt by one huge outlier must show up as the one that adds most noise.
-func TestDiagnoseNamesTheWorstLayer(t *testing.T) {
+// spoilt is the small network with a layer whose weights one huge outlier spoils, on a channel that is always zero.
+func spoilt(t *testing.T) (*nn.Network, nn.Weights) {
+	t.Helper()
 	net, w := smallNetwork(t)
-	weight := w["conv2.weight"] // one weight of each output dwarfs the rest, on a channel that is always zero
+	weight := w["conv2.weight"]
 	per, in := len(weight.Data)/32, 16
 	for c := range 32 {
 		weight.Data[c*per] = 3000
@@ -391,6 +392,12 @@ func TestDiagnoseNamesTheWorstLayer(t *testing.T) {
 	for k := range len(prev.Data) / in {
 		prev.Data[k] = 0
 	}
+	return net, w
+}
+
+// The spoilt layer must show up as the one that adds most noise.
+func TestDiagnoseNamesTheWorstLayer(t *testing.T) {
+	net, w := spoilt(t)
 	cal := calibrate(t, net, w, randomFrames(30, 32, 1))
 	errs, err := Diagnose(context.Background(), net, w, cal, Options{}, randomFrames(8, 32, 2))
 	if err != nil {
@@ -398,6 +405,9 @@ func TestDiagnoseNamesTheWorstLayer(t *testing.T) {
 	}
 	worst := errs[0]
 	for _, e := range errs {
+		if math.Abs(e.SQNR+20*math.Log10(e.Noise)) > 1e-6 {
+			t.Errorf("%s: noise %g of the signal is not %g dB", e.Name, e.Noise, e.SQNR)
+		}
 		if e.Added > worst.Added {
 			worst = e
 		}

@@ -8,19 +8,6 @@ import (
 	"xbmedge/internal/tflitefile"
 )
 
-// Rounding is how weights become integers.
-type Rounding string
-
-// The ways to round.
-const (
-	// Nearest takes the integer next to each weight.
-	Nearest Rounding = "nearest"
-	// Feedback rounds one weight of an output after the other and lets those that follow make up for the error, given
-	// how their inputs go together on the tuning frames (GPTQ; Frantar et al., ICLR 2023, arXiv 2210.17323), which is
-	// Babai's nearest plane. It is what an empty Rounding means.
-	Feedback Rounding = "feedback"
-)
-
 const (
 	// damping is added to the diagonal of the inputs' second moments, as a share of its mean: without it the error would be
 	// pushed into directions that just these frames do not have.

@@ -3,6 +3,7 @@ package quantize
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 
 	"xbmedge/internal/tflite"
@@ -16,13 +17,14 @@ type stepper struct {
 	model   *tflitefile.Model
 	numbers []int // of the frames in the calibration
 	uses    map[int]int
+	forms   map[int][]int     // what a value was converted to
 	values  map[int][][]byte  // by tensor, one of each frame
 	means   map[int][]float64 // of each channel, by tensor; kept when the values are let go
 }
 
 // newStepper begins with the frames as int8 input; float are the operators to come, by which it knows what to keep.
 func newStepper(m *tflitefile.Model, cal *Calibration, float []tflitefile.Operator) (*stepper, error) {
-	s := &stepper{model: m, uses: map[int]int{}, values: map[int][][]byte{}, means: map[int][]float64{}}
+	s := &stepper{model: m, uses: map[int]int{}, forms: map[int][]int{}, values: map[int][][]byte{}, means: map[int][]float64{}}
 	for i := range float {
 		for _, t := range float[i].Inputs {
 			s.uses[t]++
@@ -47,10 +49,20 @@ func (s *stepper) done(op *tflitefile.Operator) {
 		s.uses[t]--
 	}
 	for t := range s.values {
-		if s.uses[t] <= 0 {
-			delete(s.values, t)
+		if s.uses[t] > 0 {
+			continue
 		}
+		for _, form := range s.forms[t] {
+			delete(s.values, form)
+		}
+		delete(s.values, t)
 	}
+}
+
+// converted says that a value has another form, which is kept as long as the value.
+func (s *stepper) converted(t, form int) {
+	s.forms[t] = append(s.forms[t], form)
+	s.uses[form] = math.MaxInt32
 }
 
 // run computes the output of an operator for every frame.

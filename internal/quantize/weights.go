@@ -14,20 +14,6 @@ const (
 	highestBias = 1 << 30
 )
 
-// BiasCorrection is what a layer's bias makes up for.
-type BiasCorrection string
-
-// The bias corrections.
-const (
-	// Analytic makes up for the mean error of the rounded weights, given the means of what they meet in float (Nagel et
-	// al., ICCV 2019). It is what an empty BiasCorrection means.
-	Analytic BiasCorrection = "analytic"
-	// Empirical makes up for the mean error of what comes in as well, measured by running the int8 layers before.
-	Empirical BiasCorrection = "empirical"
-	// NoCorrection leaves the bias as it is.
-	NoCorrection BiasCorrection = "none"
-)
-
 // weights quantises the weight and bias of layer i in place; the activations around it have their scales.
 func (q *quantizer) weights(i int, op *tflitefile.Operator) {
 	m := q.model
@@ -71,7 +57,7 @@ func (q *quantizer) weights(i int, op *tflitefile.Operator) {
 func (q *quantizer) inputMeans(i int) (want, got []float64) {
 	stats, tensor := q.cal.input, q.model.Inputs[0]
 	if j := q.net.Layers[i].Inputs[0]; j != nn.Input {
-		stats, tensor = q.cal.layers[j], q.model.Find(q.net.Layers[j].Name) // as it is before a PAD
+		stats, tensor = q.cal.layers[j], q.ints[q.model.Find(q.net.Layers[j].Name)] // as it is before a PAD
 	}
 	if q.opt.BiasCorrection == Empirical && q.steps != nil {
 		return stats.tuneMeans, q.steps.means[tensor]
