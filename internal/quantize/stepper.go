@@ -72,7 +72,7 @@ func (s *stepper) run(op *tflitefile.Operator) error {
 	if err != nil {
 		return err
 	}
-	i, err := tflite.Open(file, tflite.Options{Threads: processors()})
+	i, err := tflite.Open(file, tflite.Options{}) // one thread: the operators are small, and more would have to be started for each
 	if err != nil {
 		return err
 	}
