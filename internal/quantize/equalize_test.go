@@ -41,18 +41,17 @@ func unevenBackbone(t *testing.T, name string, size int) (*nn.Network, nn.Weight
 	return net, w
 }
 
-// Equalising must change nothing in float and something in int8: on a network with uneven channels, for the better.
+// Equalising must change nothing in float, and little for the worse in int8.
 func TestEqualize(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		size   int
-		gains  bool // int8 must get better, because the channels that were spoilt can be scaled
-		groups int  // at least
+		groups int // at least
 	}{
-		{"smallcnn", 32, false, 3},
-		{"mobilenetv2", 64, false, 10},
-		{"mobilenetv3_small", 64, false, 5},
-		{"resnet50_vd", 32, false, 20},
+		{"smallcnn", 32, 3},
+		{"mobilenetv2", 64, 10},
+		{"mobilenetv3_small", 64, 5},
+		{"resnet50_vd", 32, 20},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			net, w := unevenBackbone(t, tc.name, tc.size)
@@ -85,7 +84,7 @@ func TestEqualize(t *testing.T) {
 			plain := meanCosine(t, want, embedAll(t, encode(t, quantised(t, net, w, frames, Options{Rounding: Nearest})), test, false))
 			better := meanCosine(t, want, embedAll(t, encode(t, quantised(t, net, even, frames, Options{Rounding: Nearest})), test, false))
 			t.Logf("mean cosine %.5f, equalised %.5f", plain, better)
-			if tc.gains && better <= plain {
+			if better < plain-0.005 { // for better or worse is Search's to measure, but not by much
 				t.Errorf("mean cosine %.5f, equalised %.5f", plain, better)
 			}
 		})

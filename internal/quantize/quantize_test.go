@@ -229,14 +229,18 @@ func TestMobileNetV2(t *testing.T) {
 	net := nn.MobileNetV2(1, 224)
 	frames := readFrames(t, testdata.Dir(t, "grocery/train"), 224, 80)
 	cal := calibrate(t, net, w, frames[:40])
-	m, _, err := Quantize(net, w, cal, Options{})
-	if err != nil {
-		t.Fatal(err)
+	want := embedAll(t, floatModel(t, net, w), frames[40:], false)
+	cosines := map[Rounding]float64{}
+	for _, r := range []Rounding{Nearest, Feedback} {
+		m, _, err := Quantize(net, w, cal, Options{Rounding: r})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cosines[r] = meanCosine(t, want, embedAll(t, encode(t, m), frames[40:], false))
 	}
-	c := meanCosine(t, embedAll(t, floatModel(t, net, w), frames[40:], false), embedAll(t, encode(t, m), frames[40:], false))
-	t.Logf("mean cosine %.4f", c)
-	if c < 0.99 {
-		t.Errorf("mean cosine %.4f, want at least 0.99", c)
+	t.Logf("mean cosines %v", cosines)
+	if cosines[Feedback] < 0.995 || cosines[Feedback] <= cosines[Nearest] {
+		t.Errorf("mean cosines %v, want at least 0.995 with feedback, and more than without", cosines)
 	}
 }
 
