@@ -6,10 +6,11 @@
 # make test-packages   install and remove the packages in a clean Debian
 # make test-vm    the arm64 package as a service in an emulated machine; needs root, takes some ten minutes
 # make bench      the benchmarks of BENCHMARKS.md; make bench-train those of the trainer, DATA= and WEIGHTS= as
-#                 scripts/bench_train.sh says
+#                 scripts/bench_train.sh says; make bench-convert those of the converter, DATA= and RUNS= as
+#                 scripts/bench_convert.sh says
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: all setup build demo test bench bench-train lint clean arm64 packages deb-arm64 test-packages test-vm
+.PHONY: all setup build demo test bench bench-train bench-convert lint clean arm64 packages deb-arm64 test-packages test-vm
 
 env = . scripts/env.sh &&
 programs = bin/xbm-train=./training bin/xbm-convert=./convert bin/xbm-agent=./agent \
@@ -46,6 +47,9 @@ bench: setup
 
 bench-train: setup
 	@DATA='$(DATA)' WEIGHTS='$(WEIGHTS)' PML='$(PML)' ONLY='$(ONLY)' scripts/bench_train.sh
+
+bench-convert: setup
+	@DATA='$(DATA)' RUN='$(RUN)' RUNS='$(RUNS)' TENSORFLOW='$(TENSORFLOW)' SAMPLES='$(SAMPLES)' ONLY='$(ONLY)' scripts/bench_convert.sh
 
 lint:
 	@$(env) go vet ./... && gofmt -l . && golangci-lint run

@@ -21,22 +21,28 @@ func withOutput(t *testing.T, m *tflitefile.Model, name string) *tflitefile.Mode
 	return &out
 }
 
-// outputs returns the first output, int8, of a model for each frame.
-func outputs(t *testing.T, file []byte, frames []vision.Frame) [][]int8 {
+// open opens an int8 model until the end of the test, and returns its input as well.
+func open(t *testing.T, file []byte, opt tflite.Options) (i *tflite.Interpreter, in []int8) {
 	t.Helper()
-	i, err := tflite.Open(file, tflite.Options{})
+	i, err := tflite.Open(file, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := i.Close(); err != nil {
 			t.Error(err)
 		}
-	}()
-	in, err := i.InputInt8(0)
-	if err != nil {
+	})
+	if in, err = i.InputInt8(0); err != nil {
 		t.Fatal(err)
 	}
+	return i, in
+}
+
+// outputs returns the first output, int8, of a model for each frame.
+func outputs(t *testing.T, file []byte, frames []vision.Frame) [][]int8 {
+	t.Helper()
+	i, in := open(t, file, tflite.Options{})
 	out := make([][]int8, len(frames))
 	for k, f := range frames {
 		if err := vision.Int8(in, f); err != nil {

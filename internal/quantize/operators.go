@@ -1,6 +1,11 @@
 package quantize
 
-import "xbmedge/internal/tflitefile"
+import (
+	"fmt"
+	"slices"
+
+	"xbmedge/internal/tflitefile"
+)
 
 // hardSwish replaces a HARD_SWISH by x times a gate of three simple operators, because XNNPACK of TensorFlow Lite 2.9
 // has none for int8 and the plain kernel takes longer than the convolution before it: x+3, whose int8 holds 0 to 6 and
@@ -45,4 +50,24 @@ func (q *quantizer) generalisedMean(i int, op *tflitefile.Operator) error {
 	op.Outputs = []int{m.AddTensor(tflitefile.Tensor{Name: l.Name + "/float", Shape: m.Tensors[out].Shape})}
 	q.setActivation(out, p)
 	return q.emit(*op, tflitefile.Operator{Op: tflitefile.Quantize, Inputs: op.Outputs, Outputs: []int{out}})
+}
+
+// rescale gives the inputs of a CONCATENATION the scale of its output, which the kernels ask for, with a QUANTIZE where
+// they have another.
+func (q *quantizer) rescale(i int, op *tflitefile.Operator, p params) error {
+	m := q.model
+	inputs := slices.Clone(op.Inputs)
+	for k, in := range op.Inputs {
+		if q.activations[in] == p {
+			continue
+		}
+		t := m.AddTensor(tflitefile.Tensor{Name: fmt.Sprintf("%s/rescaled%d", q.net.Layers[i].Name, k), Shape: m.Tensors[in].Shape})
+		q.setActivation(t, p)
+		if err := q.emit(tflitefile.Operator{Op: tflitefile.Quantize, Inputs: []int{in}, Outputs: []int{t}}); err != nil {
+			return err
+		}
+		inputs[k] = t
+	}
+	op.Inputs = inputs
+	return nil
 }

@@ -170,6 +170,10 @@ func (q *quantizer) operator(i int, op *tflitefile.Operator) error {
 		}
 	case tflitefile.HardSwish:
 		return q.hardSwish(i, op)
+	case tflitefile.Concatenation:
+		if err := q.rescale(i, op, p); err != nil {
+			return err
+		}
 	}
 	return q.emit(*op)
 }
@@ -194,6 +198,8 @@ func (q *quantizer) outputParams(i int, op *tflitefile.Operator) (params, error)
 	switch op.Op {
 	case tflitefile.Pad, tflitefile.MaxPool2D, tflitefile.AveragePool2D:
 		return q.activations[op.Inputs[0]], nil
+	case tflitefile.Logistic: // the only one that the kernels take
+		return params{scale: 1.0 / 256, zero: -128}, nil
 	}
 	name := q.model.Tensors[op.Outputs[0]].Name
 	if p, ok, err := q.fixedParams(name); ok || err != nil {

@@ -289,19 +289,7 @@ func TestHalfStep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := tflite.Open(encode(t, m), tflite.Options{Plain: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := i.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	in, err := i.InputInt8(0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	i, in := open(t, encode(t, m), tflite.Options{Plain: true})
 	info, bias := i.Outputs()[0], 0.0
 	for p := range brightest + 1 {
 		for k := range in {

@@ -8,6 +8,7 @@ import (
 	"runtime"
 
 	"xbmedge/camera"
+	"xbmedge/internal/bundle"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/tflite"
 )
@@ -18,7 +19,8 @@ type versions struct {
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 	TFLite   string `json:"tflite"`
-	Camera   string `json:"camera"` // gocv and OpenCV
+	Camera   string `json:"camera"`  // gocv and OpenCV
+	Bundles  string `json:"bundles"` // the form of bundles that it reads
 }
 
 func version() cli.Command {
@@ -34,7 +36,7 @@ func version() cli.Command {
 func currentVersions() versions {
 	return versions{
 		Version: cli.Version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		TFLite: tflite.Version(), Camera: camera.Version(),
+		TFLite: tflite.Version(), Camera: camera.Version(), Bundles: bundle.Schema,
 	}
 }
 
@@ -49,7 +51,7 @@ func printVersion(stdout io.Writer, asJSON bool) error {
 		}
 		return version
 	}
-	_, err := fmt.Fprintf(stdout, "xbm-agent %s, %s, %s\nTensorFlow Lite: %s\nOpenCV: %s\n",
-		v.Version, v.Go, v.Platform, part(v.TFLite), part(v.Camera))
+	_, err := fmt.Fprintf(stdout, "xbm-agent %s, %s, %s\nTensorFlow Lite: %s\nOpenCV: %s\nBundles: %s\n",
+		v.Version, v.Go, v.Platform, part(v.TFLite), part(v.Camera), v.Bundles)
 	return err
 }
