@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"xbmedge/internal/tflite"
 	"xbmedge/internal/tflitefile"
 )
@@ -81,6 +83,12 @@ func TestSensitivityNamesTheWorstLayer(t *testing.T) {
 	}
 	if len(costs) != len(net.Layers) || worst.Name != "conv2" {
 		t.Errorf("worst layer %+v of %d, want conv2 of %d", worst, len(costs), len(net.Layers))
+	}
+	if diff := cmp.Diff([]string{"conv2"}, Worst(costs, 1)); diff != "" {
+		t.Errorf("worst layer (-want +got):\n%s", diff)
+	}
+	if got := Worst(costs, 100); len(got) != len(costs) || Worst(costs, 0) != nil {
+		t.Errorf("the worst 100 of %d: %v", len(costs), got)
 	}
 	if _, err := Sensitivity(t.Context(), net, w, cal, Options{}, 0); err == nil {
 		t.Error("measured on no pictures")

@@ -17,8 +17,6 @@ type Options struct {
 	Outputs        []string       // names of the output layers; empty means the last
 	// Methods names layers whose values are ranged by another method than Method.
 	Methods map[string]Method
-	// WorstFloat is how many of the layers that cost most Search leaves float, beside those in Float.
-	WorstFloat int
 	// Float names layers that stay float, between a DEQUANTIZE and a QUANTIZE. XNNPACK takes those as well.
 	Float []string
 	// Fixed is an int8 model of the network's first layers, a frozen trunk, or of all of them. Layers that it holds, by

@@ -41,21 +41,19 @@ type Result struct {
 	Trials      []Trial // in the order they were made
 }
 
-// Search calibrates, quantises in several ways and keeps the one whose embeddings have the highest mean cosine to the
+// Search quantises in several ways and keeps the one whose embeddings have the highest mean cosine to the
 // float network's. It is greedy: each choice is made with those before it settled.
 //
 //  1. The method, for all layers (unless Options.Method names one).
 //  2. The bias correction (unless Options.BiasCorrection names one).
 //  3. Equalized weights or those given, calibrated anew, with either bias correction.
 //  4. For each of the few noisiest layers (Diagnose), another method for it alone.
-//  5. Options.WorstFloat of the layers that cost most (Sensitivity) stay float, whatever that measures.
 //
 // The pictures compared on are calibration pictures on which no rounding was tuned, as far as there are enough. It takes
-// some twenty times as long as Quantize.
-func Search(ctx context.Context, net *nn.Network, w nn.Weights, frames []vision.Frame, opt Options) (*Result, error) {
-	cal, err := Calibrate(ctx, net, w, frames)
-	if err != nil {
-		return nil, err
+// some twenty times as long as Quantize. The calibration must come from the same network and weights.
+func Search(ctx context.Context, net *nn.Network, w nn.Weights, cal *Calibration, opt Options) (*Result, error) {
+	if len(cal.layers) != len(net.Layers) {
+		return nil, fmt.Errorf("search: the calibration is for a network of %d layers, not %d", len(cal.layers), len(net.Layers))
 	}
 	s := searcher{ctx: ctx, net: net, best: &Result{Weights: w, Calibration: cal, Options: opt}}
 	vectors := cal.layers[len(cal.layers)-1].vectors
@@ -63,7 +61,7 @@ func Search(ctx context.Context, net *nn.Network, w nn.Weights, frames []vision.
 		return nil, fmt.Errorf("search: network %s ends in a map, not in an embedding", net.Name)
 	}
 	for _, n := range cal.untuned(scoreFrames) {
-		s.frames, s.want = append(s.frames, frames[n]), append(s.want, vectors[n])
+		s.frames, s.want = append(s.frames, cal.frames[n]), append(s.want, vectors[n])
 	}
 	methods := []Method{opt.Method}
 	if opt.Method == "" || opt.Method == Auto {
@@ -84,9 +82,6 @@ func Search(ctx context.Context, net *nn.Network, w nn.Weights, frames []vision.
 		}
 	}
 	if err := s.refine(); err != nil {
-		return nil, fmt.Errorf("search: %w", err)
-	}
-	if err := s.worstFloat(opt.WorstFloat); err != nil {
 		return nil, fmt.Errorf("search: %w", err)
 	}
 	return s.best, ctx.Err()
@@ -185,31 +180,6 @@ func (s *searcher) refine() error {
 				return err
 			}
 		}
-	}
-	return nil
-}
-
-// worstFloat leaves the n layers that cost most in float.
-func (s *searcher) worstFloat(n int) error {
-	if n <= 0 {
-		return nil
-	}
-	costs, err := Sensitivity(s.ctx, s.net, s.best.Weights, s.best.Calibration, s.best.Options, 16)
-	if err != nil {
-		return err
-	}
-	slices.SortStableFunc(costs, func(a, b LayerCost) int { return cmp.Compare(b.Cost, a.Cost) })
-	o := s.best.Options
-	o.Float = slices.Clone(o.Float)
-	for _, c := range costs[:min(n, len(costs))] {
-		if !slices.Contains(o.Float, c.Name) {
-			o.Float = append(o.Float, c.Name)
-		}
-	}
-	s.best.Model = nil // whatever it measures: it was asked for
-	s.try(fmt.Sprintf("%d layers in float", len(o.Float)), o, 0)
-	if s.best.Model == nil {
-		return s.best.Trials[len(s.best.Trials)-1].Err
 	}
 	return nil
 }

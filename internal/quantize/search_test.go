@@ -6,8 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"xbmedge/internal/tflite"
 )
 
@@ -15,8 +13,7 @@ import (
 func TestSearch(t *testing.T) {
 	net, w := unevenBackbone(t, "mobilenetv2", 64)
 	frames := randomFrames(60, 64, 1)
-	calibrate(t, net, w, frames[:1]) // skips without TensorFlow Lite
-	r, err := Search(t.Context(), net, w, frames, Options{Rounding: Nearest})
+	r, err := Search(t.Context(), net, w, calibrate(t, net, w, frames), Options{Rounding: Nearest})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +24,7 @@ func TestSearch(t *testing.T) {
 			t.Errorf("%s has mean cosine %.5f, the result %.5f", trial.Name, trial.Mean, r.Fidelity.Mean)
 		}
 	}
-	for _, want := range []string{"mse", "min-max", "percentile", "entropy", "equalised"} {
+	for _, want := range []string{"mse", "minmax", "percentile", "kl", "equalised"} {
 		if !names[want] {
 			t.Errorf("%s was not tried", want)
 		}
@@ -51,20 +48,12 @@ func TestSearch(t *testing.T) {
 	}
 }
 
-func TestSearchWorstFloat(t *testing.T) {
+func TestSearchCancelled(t *testing.T) {
 	net, w := spoilt(t)
-	frames := randomFrames(30, 32, 1)
-	calibrate(t, net, w, frames[:1])
-	r, err := Search(t.Context(), net, w, frames, Options{Method: MSE, WorstFloat: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"conv2"}, r.Options.Float); diff != "" {
-		t.Errorf("float layers (-want +got):\n%s", diff)
-	}
+	cal := calibrate(t, net, w, randomFrames(30, 32, 1))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Search(ctx, net, w, frames, Options{}); !errors.Is(err, context.Canceled) {
+	if _, err := Search(ctx, net, w, cal, Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }

@@ -1,9 +1,11 @@
 package quantize
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"xbmedge/internal/nn"
@@ -65,4 +67,14 @@ func Sensitivity(ctx context.Context, net *nn.Network, w nn.Weights, cal *Calibr
 		return nil, fmt.Errorf("sensitivity: %w", err)
 	}
 	return out, nil
+}
+
+// Worst returns the names of the n layers that cost most, the worst first: those to keep in Options.Float.
+func Worst(costs []LayerCost, n int) []string {
+	sorted := slices.SortedStableFunc(slices.Values(costs), func(a, b LayerCost) int { return cmp.Compare(b.Cost, a.Cost) })
+	var names []string
+	for _, c := range sorted[:min(max(n, 0), len(sorted))] {
+		names = append(names, c.Name)
+	}
+	return names
 }
