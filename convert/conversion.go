@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"xbmedge/convert/internal/report"
+	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/nn"
+	"xbmedge/internal/npy"
 	"xbmedge/internal/photos"
 	"xbmedge/internal/quantize"
 	"xbmedge/internal/tflitefile"
@@ -97,7 +99,21 @@ func (c *conversion) convert(ctx context.Context) (*report.Report, []byte, error
 		}
 		r.Layers = layers(found, q.costs, m)
 	}
-	return r, file, nil
+	return r, file, c.writeFrames(frames)
+}
+
+// writeFrames writes what was calibrated on, where that is asked for.
+func (c *conversion) writeFrames(frames []vision.Frame) error {
+	if c.frames == "" {
+		return nil
+	}
+	pixels := make([][]byte, len(frames))
+	for i, f := range frames {
+		pixels[i] = f.Pix
+	}
+	return atomicfile.Write(c.frames, 0o644, func(w io.Writer) error {
+		return npy.WriteBytes(w, []int{len(frames), frames[0].Height, frames[0].Width, 3}, pixels...)
+	})
 }
 
 // options says how to quantise.

@@ -124,6 +124,16 @@ func cmpCost(t *testing.T, a, b report.Layer) int {
 	return stdcmp.Compare(*a.Cost, *b.Cost)
 }
 
+// What NumPy is given are the very pixels, as many as were drawn.
+func TestFrames(t *testing.T) {
+	frames := filepath.Join(t.TempDir(), "frames.npy")
+	_, r := quantizeTo(t, writeRun(t, nil), "--frames", frames, "--samples", "7")
+	file := read(t, frames)
+	if want := []byte("'descr': '|u1', 'fortran_order': False, 'shape': (7, 32, 32, 3, )"); r.Samples != 7 || !bytes.Contains(file, want) || len(file) != 128+7*size*size*3 {
+		t.Errorf("%d samples; %d bytes, which begin %q", r.Samples, len(file), file[:min(len(file), 128)])
+	}
+}
+
 // A page with costs says them.
 func TestSensitivityOnThePage(t *testing.T) {
 	page := filepath.Join(t.TempDir(), "page.html")

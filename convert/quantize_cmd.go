@@ -16,7 +16,7 @@ import (
 type quantizeFlags struct {
 	source
 	precision
-	calib, test, gallery, out, json, html string
+	calib, test, gallery, out, json, html, frames string
 
 	float   bool
 	samples int
@@ -47,6 +47,7 @@ xbm-convert quantize --from resnet18.onnx --mean 0.485,0.456,0.406 --std 0.229,0
 			f.StringVar(&o.out, "out", "", "the .tflite `FILE` to write")
 			f.StringVar(&o.json, "json", "", "also write a report as JSON to this `FILE`")
 			f.StringVar(&o.html, "html", "", "also write a report as a page to this `FILE`; it needs nothing beside it")
+			f.StringVar(&o.frames, "frames", "", "also write the calibration photos, as they enter the network, to this `FILE`: a NumPy array of uint8 [N, H, W, 3], for other converters")
 			f.BoolVar(&o.float, "float", false, "write the float32 model, not an int8 one")
 			o.precision.declare(f)
 			f.IntVar(&o.samples, "samples", 200, "calibrate on `N` photos drawn from --calib")
@@ -69,7 +70,7 @@ func (f *quantizeFlags) quantize(ctx context.Context, _ []string, stdout, stderr
 		return cli.Usagef("--samples must be at least 1 and --max-recall-drop not negative")
 	}
 	// Asked before the long work, not after it.
-	if err := checkOutputs(f.out, f.json, f.html); err != nil {
+	if err := checkOutputs(f.out, f.json, f.html, f.frames); err != nil {
 		return err
 	}
 	if err := tflite.Available(); err != nil {

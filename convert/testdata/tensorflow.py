@@ -3,7 +3,8 @@
   python3 tensorflow.py RUN FRAMES.npy OUT.tflite
 
 RUN holds network.json and model.safetensors (xbm-train fit); FRAMES.npy is uint8 [N, H, W, 3], the calibration pictures
-at the network's input size, the same that xbm-convert calibrates on. Needs tensorflow (or tensorflow-cpu).
+at the network's input size, as xbm-convert quantize --frames writes them. Needs tensorflow (or tensorflow-cpu).
+scripts/bench_convert.sh calls it.
 
 The network is built in Keras from the very weights, so both converters begin with the same float graph. Prints JSON: the
 seconds of conversion, of these the import and the building of the graph left out; of everything; and the peak memory.
@@ -132,7 +133,7 @@ def main(run, frames, out):
                 "bytes": len(file),
                 "conversion_seconds": round(ended - converting, 2),
                 "total_seconds": round(ended - began, 2),
-                "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+                "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1),
             }
         )
     )
