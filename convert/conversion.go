@@ -73,6 +73,7 @@ func (c *conversion) convert(ctx context.Context) (*report.Report, []byte, error
 		fmt.Fprintf(c.stderr, "warning: %s\n", text)
 	}
 	r.Warnings = cal.Warnings
+	c.chooseEmbedding(net, cal, &opt)
 	q, err := c.quantise(ctx, net, w, cal, opt)
 	if err != nil {
 		return nil, nil, err

@@ -18,13 +18,17 @@ import (
 type precision struct {
 	method      string
 	percentile  float64
+	embedding   string // auto, int8 or float
 	floatLayers []string
 	floatWorst  int
 	sensitivity bool
 }
 
-// costPhotos is how many calibration photos the cost of each layer is measured on.
-const costPhotos = 16
+const (
+	costPhotos = 16 // calibration photos that the cost of each layer is measured on
+	// roundingLoss is the mean cosine that an embedding may lose by being rounded itself and still be int8.
+	roundingLoss = 1e-4
+)
 
 func (p *precision) declare(f *cli.Flags) {
 	names := methods()
@@ -32,8 +36,10 @@ func (p *precision) declare(f *cli.Flags) {
 		", or auto to measure them all, and more, which takes some twenty times as long")
 	f.OneOf("method", names...)
 	f.Float64Var(&p.percentile, "percentile", quantize.DefaultPercentile, "with --method percentile: the share of values that stays inside, in `PERCENT`")
+	f.StringVar(&p.embedding, "embedding", "auto", "`TYPE` of the last layer: int8, float, or auto for float where one int8 scale is too coarse for vectors of different lengths")
+	f.OneOf("embedding", "auto", "int8", "float")
 	f.StringSliceVar(&p.floatLayers, "float-layers", nil, "keep these `LAYERS` in float, as the report names them: A,B")
-	f.IntVar(&p.floatWorst, "float-worst", 0, "keep the `N` layers in float that cost most, measured one by one")
+	f.IntVar(&p.floatWorst, "float-worst", 0, "keep `N` more layers in float, those that cost most, measured one by one")
 	f.BoolVar(&p.sensitivity, "sensitivity", false, "also measure what each layer alone costs, for --html and --json")
 }
 
@@ -70,6 +76,18 @@ func (p *precision) options(net *nn.Network) (quantize.Options, error) {
 	return opt, nil
 }
 
+// chooseEmbedding keeps the last layer in float where it is to be: it has few weights, so that costs next to no time. What a
+// run's own int8 model holds stays as it is.
+func (p *precision) chooseEmbedding(net *nn.Network, cal *quantize.Calibration, opt *quantize.Options) {
+	last := &net.Layers[len(net.Layers)-1]
+	fixed := opt.Fixed != nil && opt.Fixed.Find(last.Name) >= 0
+	switch {
+	case p.embedding == "int8", fixed, slices.Contains(opt.Float, last.Name):
+	case p.embedding == "float", last.Weighted() && cal.RoundingLoss() > roundingLoss:
+		opt.Float = append(opt.Float, last.Name)
+	}
+}
+
 // quantised is an int8 model and what it was made with.
 type quantised struct {
 	model   *tflitefile.Model
@@ -95,11 +113,8 @@ func (p *precision) quantise(ctx context.Context, net *nn.Network, w nn.Weights,
 		if err := q.measureCosts(ctx, net); err != nil {
 			return nil, err
 		}
-		for _, name := range quantize.Worst(q.costs, p.floatWorst) {
-			if !slices.Contains(q.opt.Float, name) {
-				q.opt.Float = append(q.opt.Float, name)
-			}
-		}
+		left := slices.DeleteFunc(slices.Clone(q.costs), func(c quantize.LayerCost) bool { return slices.Contains(q.opt.Float, c.Name) })
+		q.opt.Float = append(q.opt.Float, quantize.Worst(left, p.floatWorst)...)
 		q.model = nil
 	}
 	if q.model != nil {

@@ -77,8 +77,9 @@ if wanted tensorflow && [[ -n ${TENSORFLOW:-} ]]; then
     name=$(basename "$run")
     ours=$out/$name.tflite theirs=$out/$name-tensorflow.tflite
     [[ -s $ours ]] || { echo "$name: no model to compare with" >&2 && exit 1; }
-    "$TENSORFLOW" convert/testdata/tensorflow.py "$run" "$out/$name.npy" "$theirs" >"$out/$name-tensorflow.json" 2>"$out/$name-tensorflow.log" ||
+    "$TENSORFLOW" convert/testdata/tensorflow.py "$run" "$out/$name.npy" "$theirs" 2>"$out/$name-tensorflow.log" >"$out/$name-tensorflow.out" ||
       { tail -3 "$out/$name-tensorflow.log" >&2 && exit 1; }
+    tail -1 "$out/$name-tensorflow.out" >"$out/$name-tensorflow.json" # the converter prints, too
     $out/xbm-convert quantize --float --run "$run" --out "$out/$name-float.tflite" >/dev/null 2>&1
     for model in "$ours" "$theirs"; do
       $out/xbm-convert diff "$out/$name-float.tflite" "$model" --gallery "$DATA/train" --queries "$DATA/test" --json >"$model.json" 2>/dev/null

@@ -18,14 +18,14 @@ type Fidelity struct {
 	P1   float64 // 1st percentile: what 99 of 100 pictures exceed
 }
 
-// fidelity compares a model with the vectors that the float network gives for the frames. A model that XNNPACK does not
-// take whole would be several times slower, and is refused.
-func fidelity(ctx context.Context, m *tflitefile.Model, frames []vision.Frame, want [][]float32) (Fidelity, error) {
+// fidelity compares a model, on that many threads, with the vectors that the float network gives for the frames. A model
+// that XNNPACK does not take whole would be several times slower, and is refused.
+func fidelity(ctx context.Context, m *tflitefile.Model, threads int, frames []vision.Frame, want [][]float32) (Fidelity, error) {
 	file, err := tflitefile.Encode(m)
 	if err != nil {
 		return Fidelity{}, err
 	}
-	i, err := tflite.Open(file, tflite.Options{Threads: processors()})
+	i, err := tflite.Open(file, tflite.Options{Threads: threads})
 	if err != nil {
 		return Fidelity{}, err
 	}

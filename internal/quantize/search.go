@@ -101,7 +101,7 @@ func (s *searcher) try(name string, opt Options, gain float64) {
 	m, report, err := Quantize(s.net, s.best.Weights, s.best.Calibration, opt)
 	var f Fidelity
 	if err == nil {
-		f, err = fidelity(s.ctx, m, s.frames, s.want)
+		f, err = fidelity(s.ctx, m, processors(), s.frames, s.want)
 	}
 	s.best.Trials = append(s.best.Trials, Trial{Name: name, Fidelity: f, Err: err})
 	if err == nil && (s.best.Model == nil || f.Mean > s.best.Fidelity.Mean+gain) {

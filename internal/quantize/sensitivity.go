@@ -42,7 +42,7 @@ func Sensitivity(ctx context.Context, net *nn.Network, w nn.Weights, cal *Calibr
 		m, _, err := Quantize(net, w, cal, o)
 		if err == nil {
 			var f Fidelity
-			f, err = fidelity(ctx, m, frames, want)
+			f, err = fidelity(ctx, m, 1, frames, want)
 			out[i] = LayerCost{Name: names[i], Cost: 1 - f.Mean}
 		}
 		errs[i] = err
