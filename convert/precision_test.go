@@ -4,14 +4,18 @@ import (
 	"bytes"
 	stdcmp "cmp"
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"xbmedge/convert/internal/report"
 	"xbmedge/internal/tflitefile"
+	"xbmedge/internal/vision"
 )
 
 // quantizeTo runs quantize on a small network and returns the model and what the report says.
@@ -122,6 +126,50 @@ func cmpCost(t *testing.T, a, b report.Layer) int {
 		t.Fatal("a layer has no cost")
 	}
 	return stdcmp.Compare(*a.Cost, *b.Cost)
+}
+
+// Vectors of very different lengths, here of grey photos of much contrast and of little, keep the last layer in float.
+func TestEmbedding(t *testing.T) {
+	needTFLite(t)
+	runDir, photos := writeRun(t, nil), t.TempDir()
+	noise := rand.New(rand.NewPCG(3, 4))
+	for i := range 40 {
+		contrast := 3
+		if i%10 == 0 {
+			contrast = 120
+		}
+		f := vision.NewFrame(size, size)
+		for k := range f.Pix {
+			f.Pix[k] = byte(128 - contrast + noise.IntN(2*contrast))
+		}
+		var png bytes.Buffer
+		if err := vision.EncodePNG(&png, f); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(photos, "things", fmt.Sprintf("%d.png", i)), png.Bytes())
+	}
+	for _, tc := range []struct {
+		calib, embedding string
+		want             tflitefile.Type
+	}{
+		{photos, "auto", tflitefile.Float32},
+		{photos, "int8", tflitefile.Int8},
+		{writePhotos(t, 10, 4, 1), "auto", tflitefile.Int8},
+		{writePhotos(t, 10, 4, 1), "float", tflitefile.Float32},
+	} {
+		out := filepath.Join(t.TempDir(), "model.tflite")
+		stdout, _, err := convert(t, "quantize", "--run", runDir, "--calib", tc.calib, "--out", out, "--max-recall-drop", "1", "--embedding", tc.embedding)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := tflitefile.Decode(read(t, out))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := tensorType(t, m, "embedding"); got != tc.want || strings.Contains(stdout, "in float     embedding") != (tc.want == tflitefile.Float32) {
+			t.Errorf("--embedding %s: it is %v, want %v; printed\n%s", tc.embedding, got, tc.want, stdout)
+		}
+	}
 }
 
 // What NumPy is given are the very pixels, as many as were drawn.
