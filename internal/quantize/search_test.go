@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"xbmedge/internal/tflite"
@@ -69,5 +70,20 @@ func TestUntuned(t *testing.T) {
 		if tc.frames >= 2*tuneFrames && slices.ContainsFunc(got, func(n int) bool { return slices.Contains(tuned, n) }) {
 			t.Errorf("%d frames: some of %v are tuned on", tc.frames, got)
 		}
+	}
+}
+
+// A model that XNNPACK refuses, here for a scale it cannot bring a sum to, is no way to quantise.
+func TestFidelityRefusesPlainKernels(t *testing.T) {
+	net, w := smallNetwork(t)
+	frames := randomFrames(20, 32, 1)
+	m := quantised(t, net, w, frames, Options{Rounding: Nearest})
+	want := embedAll(t, floatModel(t, net, w), frames, false)
+	if f, err := fidelity(t.Context(), m, 1, frames, want); err != nil || f.Mean < 0.99 || f.P1 > f.Mean {
+		t.Fatalf("as it is: %+v, %v", f, err)
+	}
+	m.Tensors[m.Find("conv2")].Quant.Scale[0] *= 1 << 36
+	if f, err := fidelity(t.Context(), m, 1, frames, want); err == nil || !strings.Contains(err.Error(), "XNNPACK") {
+		t.Errorf("with a scale out of reach: %+v, %v", f, err)
 	}
 }
