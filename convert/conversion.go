@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"xbmedge/convert/internal/report"
+	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/nn"
+	"xbmedge/internal/npy"
 	"xbmedge/internal/photos"
 	"xbmedge/internal/quantize"
 	"xbmedge/internal/tflitefile"
@@ -55,7 +57,7 @@ func (c *conversion) convert(ctx context.Context) (*report.Report, []byte, error
 		r.Seconds, r.PeakRSS = time.Since(start).Seconds(), peakRSS()
 		return r, floatFile, c.measure(ctx, r, floatFile, nil, galleryPhotos, queryPhotos)
 	}
-	opt, err := c.options(r)
+	opt, err := c.options(net)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -71,38 +73,56 @@ func (c *conversion) convert(ctx context.Context) (*report.Report, []byte, error
 		fmt.Fprintf(c.stderr, "warning: %s\n", text)
 	}
 	r.Warnings = cal.Warnings
-	q, _, err := quantize.Quantize(net, w, cal, opt)
+	c.chooseEmbedding(net, cal, &opt)
+	q, err := c.quantise(ctx, net, w, cal, opt)
 	if err != nil {
 		return nil, nil, err
 	}
-	file, err := tflitefile.Encode(q)
+	file, err := tflitefile.Encode(q.model)
 	if err != nil {
 		return nil, nil, err
 	}
 	r.Type, r.ModelBytes, r.Samples = "int8", len(file), len(frames)
+	q.describe(r)
 	r.Seconds, r.PeakRSS = time.Since(start).Seconds(), peakRSS()
 	if err := c.measure(ctx, r, floatFile, file, galleryPhotos, queryPhotos); err != nil {
 		return nil, nil, err
 	}
 	if _, over := r.OverBound(); over || c.reported() {
-		found, err := quantize.Diagnose(ctx, net, w, cal, opt, frames[:min(len(frames), diagnosed)])
+		found, err := quantize.Diagnose(ctx, net, q.weights, q.cal, q.opt, frames[:min(len(frames), diagnosed)])
 		if err != nil {
 			return nil, nil, err
 		}
-		r.Layers = layers(found, m)
+		if c.sensitivity {
+			if err := q.measureCosts(ctx, net); err != nil {
+				return nil, nil, err
+			}
+		}
+		r.Layers = layers(found, q.costs, m)
 	}
-	return r, file, nil
+	return r, file, c.writeFrames(frames)
 }
 
-// options says how to quantise, and notes it.
-func (c *conversion) options(r *report.Report) (quantize.Options, error) {
-	opt := quantize.Options{Method: quantize.Method(c.method), Percentile: c.percentile}
-	r.Method = c.method
-	if c.run == "" {
-		return opt, nil
+// writeFrames writes what was calibrated on, where that is asked for.
+func (c *conversion) writeFrames(frames []vision.Frame) error {
+	if c.frames == "" {
+		return nil
 	}
-	var err error
-	opt.Fixed, err = fixedTrunk(c.run)
+	pixels := make([][]byte, len(frames))
+	for i, f := range frames {
+		pixels[i] = f.Pix
+	}
+	return atomicfile.Write(c.frames, 0o644, func(w io.Writer) error {
+		return npy.WriteBytes(w, []int{len(frames), frames[0].Height, frames[0].Width, 3}, pixels...)
+	})
+}
+
+// options says how to quantise.
+func (c *conversion) options(net *nn.Network) (quantize.Options, error) {
+	opt, err := c.precision.options(net)
+	if err == nil && c.run != "" {
+		opt.Fixed, err = fixedTrunk(c.run)
+	}
 	return opt, err
 }
 

@@ -14,6 +14,8 @@ type Report struct {
 	Seconds       float64  `json:"seconds"`            // that converting took, without measuring
 	PeakRSS       int      `json:"peak_rss,omitempty"` // bytes of memory at most until then, where that is known
 	Method        string   `json:"method,omitempty"`
+	Chosen        string   `json:"chosen,omitempty"`       // what the method auto took
+	Trials        []Trial  `json:"trials,omitempty"`       // that it made, in their order
 	FloatLayers   []string `json:"float_layers,omitempty"` // kept in float in the int8 model
 	MaxRecallDrop float64  `json:"max_recall_drop"`
 	Failure       string   `json:"failure,omitempty"` // why no model was written
@@ -31,6 +33,16 @@ type Layer struct {
 	Added      float64 `json:"added"`   // noise ÷ signal that its inputs do not have, as a ratio of root mean squares
 	MACs       int64   `json:"macs"`
 	Parameters int     `json:"parameters"`
+	// Cost is one minus the mean cosine with this layer alone in int8; nil where it was not measured.
+	Cost *float64 `json:"cost,omitempty"`
+}
+
+// Trial is one way to quantise that the method auto measured, on calibration photos.
+type Trial struct {
+	Name       string  `json:"name"`
+	CosineMean float64 `json:"cosine_mean"`
+	CosineP1   float64 `json:"cosine_p1"`
+	Failure    string  `json:"failure,omitempty"` // why there are no figures
 }
 
 // MaxSQNR stands for no noise at all, in dB.
