@@ -10,9 +10,10 @@ type Report struct {
 	Type          string   `json:"type"`        // of the model asked for: int8 or float32
 	ModelBytes    int      `json:"model_bytes"` // its size
 	FloatBytes    int      `json:"float_bytes"`
-	Samples       int      `json:"samples"`            // calibration photos used
-	Seconds       float64  `json:"seconds"`            // that converting took, without measuring
-	PeakRSS       int      `json:"peak_rss,omitempty"` // bytes of memory at most until then, where that is known
+	Samples       int      `json:"samples"`               // calibration photos used
+	Seconds       float64  `json:"seconds"`               // that converting took, without measuring
+	CPUSeconds    float64  `json:"cpu_seconds,omitempty"` // of all processors until then, where that is known
+	PeakRSS       int      `json:"peak_rss,omitempty"`    // bytes of memory at most until then, where that is known
 	Method        string   `json:"method,omitempty"`
 	Chosen        string   `json:"chosen,omitempty"`       // what the method auto took
 	Trials        []Trial  `json:"trials,omitempty"`       // that it made, in their order
