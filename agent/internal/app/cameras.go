@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"sync"
 
+	"xbmedge/agent/internal/capture"
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/pipeline"
-	"xbmedge/camera"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/vision"
 )
@@ -17,12 +17,14 @@ import (
 type cameras struct {
 	app  *App
 	byID map[string]*pipeline.Camera // the enabled ones
-	off  []string
+	// counts are of their capture processes.
+	counts map[string]*capture.Counts
+	off    []string
 }
 
 // newCameras builds cameras and starts nothing.
 func (a *App) newCameras(cfg *config.Config, parts Parts) (*cameras, error) {
-	set := &cameras{app: a, byID: map[string]*pipeline.Camera{}}
+	set := &cameras{app: a, byID: map[string]*pipeline.Camera{}, counts: map[string]*capture.Counts{}}
 	publisher := mqtt.NewPublisher(a.topics, a.client, a.seq, parts.Gallery, parts.Quant)
 	embedder := &shared{embedder: parts.Embedder}
 	for id, cam := range cfg.Cameras {
@@ -34,17 +36,13 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (*cameras, error) {
 		if err != nil {
 			return nil, fmt.Errorf("gallery.threshold: %w", err)
 		}
-		source := SourceConfig(cam)
+		eye := newEye(cam, a.log.With("camera", id))
+		set.counts[id] = &eye.counts
 		set.byID[id], err = pipeline.New(cfg.Pipeline(id), pipeline.Deps{
-			Open: func(context.Context) (pipeline.Source, error) {
-				src, err := camera.Open(source, a.log)
-				if err != nil {
-					return nil, err
-				}
-				return frames{src}, nil
+			Open: eye.open, Embedder: embedder, Matcher: matcher, Publisher: publisher, Results: parts.Results, Log: a.log,
+			Watch: func(loop string) pipeline.Heartbeat {
+				return eye.watched(loop, a.health.Stage("camera "+id+": "+loop))
 			},
-			Embedder: embedder, Matcher: matcher, Publisher: publisher, Results: parts.Results, Log: a.log,
-			Watch: func(loop string) pipeline.Heartbeat { return a.health.Stage("camera " + id + ": " + loop) },
 		})
 		if err != nil {
 			return nil, fmt.Errorf("camera %s: %w", id, err)
@@ -74,13 +72,6 @@ func (set *cameras) run(ctx context.Context) (faults []error) {
 	return faults
 }
 
-// SourceConfig returns where a configured camera's frames come from.
-func SourceConfig(c config.Camera) camera.Config {
-	return camera.Config{
-		Kind: camera.Kind(c.Kind), Address: c.Address, Width: c.Width, Height: c.Height, FPS: c.FPS, Timeout: c.Timeout,
-	}
-}
-
 // shared lets several cameras take turns with one model.
 type shared struct {
 	mu       sync.Mutex
@@ -93,14 +84,4 @@ func (s *shared) Embed(dst []float32, f vision.Frame) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.embedder.Embed(dst, f)
-}
-
-// frames makes a camera's source a pipeline's.
-type frames struct{ camera.Source }
-
-var _ pipeline.Source = frames{}
-
-// Read fills f.
-func (s frames) Read(ctx context.Context, f *pipeline.Frame) error {
-	return s.Source.Read(ctx, (*camera.Frame)(f))
 }

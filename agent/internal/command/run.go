@@ -12,6 +12,7 @@ import (
 
 	"xbmedge/agent/internal/app"
 	"xbmedge/agent/internal/board"
+	"xbmedge/agent/internal/capture"
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/results"
 	"xbmedge/agent/internal/systemd"
@@ -136,7 +137,7 @@ func open(cfg *config.Config, log *slog.Logger) (*embed.Embedder, *gallery.Galle
 		return nil, nil, err
 	}
 	for id, cam := range cfg.Cameras {
-		if err := camera.Check(app.SourceConfig(cam)); cam.Enabled && err != nil {
+		if err := checkCamera(cam.Source()); cam.Enabled && err != nil {
 			return nil, nil, fmt.Errorf("cameras.%s: %w", id, err)
 		}
 	}
@@ -149,6 +150,15 @@ func open(cfg *config.Config, log *slog.Logger) (*embed.Embedder, *gallery.Galle
 		return nil, nil, errors.Join(fmt.Errorf("gallery.path: %w", err), embedder.Close())
 	}
 	return embedder, g, nil
+}
+
+// checkCamera refuses a source that no program here can read.
+func checkCamera(cfg camera.Config) error {
+	if err := camera.Check(cfg); err != nil || !cfg.Apart() {
+		return err
+	}
+	_, err := capture.Program(cfg)
+	return err
 }
 
 func openModel(path string, threads int, log *slog.Logger) (*embed.Embedder, error) {

@@ -40,7 +40,7 @@ func writeBundle(ctx context.Context, path string, set []string, out string, std
 		}
 	}
 	src := support.This(path, set)
-	src.Version = currentVersions()
+	src.Version = currentVersions(ctx)
 	src.Findings = doctor.Run(ctx, doctor.This(), path, set...)
 	bundle := support.Gather(ctx, src)
 	if err := ctx.Err(); err != nil {

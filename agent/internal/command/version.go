@@ -7,7 +7,7 @@ import (
 	"io"
 	"runtime"
 
-	"xbmedge/camera"
+	"xbmedge/agent/internal/capture"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/tflite"
 )
@@ -18,7 +18,7 @@ type versions struct {
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 	TFLite   string `json:"tflite"`
-	Camera   string `json:"camera"` // gocv and OpenCV
+	Camera   string `json:"camera"` // gocv and OpenCV, in xbm-capture
 }
 
 func version() cli.Command {
@@ -26,30 +26,41 @@ func version() cli.Command {
 		Name: "version", Summary: "print the version and the parts compiled in",
 		Setup: func(f *cli.Flags) cli.Func {
 			asJSON := f.Bool("json", false, "print JSON")
-			return func(_ context.Context, _ []string, stdout, _ io.Writer) error { return printVersion(stdout, *asJSON) }
+			return func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
+				return printVersion(ctx, stdout, *asJSON)
+			}
 		},
 	}
 }
 
-func currentVersions() versions {
+func currentVersions(ctx context.Context) versions {
 	return versions{
 		Version: cli.Version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		TFLite: tflite.Version(), Camera: camera.Version(),
+		TFLite: tflite.Version(), Camera: opencvVersion(ctx),
 	}
 }
 
-func printVersion(stdout io.Writer, asJSON bool) error {
-	v := currentVersions()
+func printVersion(ctx context.Context, stdout io.Writer, asJSON bool) error {
+	v := currentVersions(ctx)
 	if asJSON {
 		return json.NewEncoder(stdout).Encode(v)
 	}
 	part := func(version string) string {
 		if version == "" {
-			return "not compiled in"
+			return "not there"
 		}
 		return version
 	}
 	_, err := fmt.Fprintf(stdout, "xbm-agent %s, %s, %s\nTensorFlow Lite: %s\nOpenCV: %s\n",
 		v.Version, v.Go, v.Platform, part(v.TFLite), part(v.Camera))
 	return err
+}
+
+// opencvVersion is that of the program that has OpenCV, "" where there is none.
+func opencvVersion(ctx context.Context) string {
+	version, err := capture.OpenCV(ctx)
+	if err != nil {
+		return ""
+	}
+	return version
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"xbmedge/agent/internal/board"
+	"xbmedge/agent/internal/capture"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/systemd"
 	"xbmedge/camera"
@@ -96,7 +97,7 @@ var _ Embedder = (*embed.Embedder)(nil)
 func This() *Host {
 	h := &Host{
 		Root: "/", Arch: runtime.GOARCH, Machine: machine(), Version: cli.Version(),
-		TFLite: Part{tflite.Version(), tflite.Available()}, OpenCV: Part{camera.Version(), camera.Available()},
+		TFLite: Part{tflite.Version(), tflite.Available()}, OpenCV: opencv(),
 		UID: os.Getuid(), User: strconv.Itoa(os.Getuid()), Limit: limit,
 		Now: time.Now, Synchronised: synchronised, Stat: stat, Access: unix.Access, OpenDevice: openDevice, Account: account,
 		Group: groupName, Space: space, Dial: (&net.Dialer{}).DialContext, Probe: mqtt.Probe, Systemd: systemd.System,
@@ -203,4 +204,10 @@ func reason(err error) string {
 		return at.Err.Error()
 	}
 	return err.Error()
+}
+
+// opencv asks the program that has it.
+func opencv() Part {
+	version, err := capture.OpenCV(context.Background())
+	return Part{version, err}
 }
