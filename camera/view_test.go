@@ -41,7 +41,7 @@ func letters(f vision.Frame) string {
 }
 
 func TestView(t *testing.T) {
-	const picture = ".bcd ..gh ...l"
+	const picture = "abcd efgh ijkl"
 	for _, tt := range []struct {
 		name, picture string
 		view          View

@@ -171,6 +171,9 @@ func (s *Source) fill(ctx context.Context, b []byte, limit time.Duration) error 
 // Read waits for the next frame and fills f, reusing its buffer. io.EOF is the end of a clip. After any error the source
 // can only be closed.
 func (s *Source) Read(ctx context.Context, f *camera.Frame) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	err := s.read(ctx, f)
 	if err != nil {
 		s.broken = true

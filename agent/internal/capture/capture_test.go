@@ -98,7 +98,7 @@ func TestRate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if took := time.Since(started); took < 600*time.Millisecond { // 9 intervals of 75 ms
+	if took := time.Since(started); took < 700*time.Millisecond { // 9 intervals of 87.5 ms
 		t.Errorf("10 frames in %v at 10 frames a second", took)
 	}
 }

@@ -37,8 +37,8 @@ func newExchange(cfg camera.Config) *exchange {
 		x.free <- &camera.Frame{}
 	}
 	if x.live && cfg.FPS > 0 {
-		// Somewhat less than the interval: which frames are looked at is the pipeline's to say, by the same rule.
-		x.interval = time.Duration(float64(time.Second) / cfg.FPS * 3 / 4)
+		// The pipeline's rule: a camera at just this rate loses none. Another one here would thin out what it chooses from.
+		x.interval = time.Duration(float64(time.Second) / cfg.FPS * 7 / 8)
 	}
 	return x
 }

@@ -32,7 +32,7 @@ type Camera struct {
 
 // SetDefaults fills a new camera.
 func (c *Camera) SetDefaults() {
-	*c = Camera{Enabled: true, FPS: 10, Timeout: 5 * time.Second, Stall: 4 * time.Second, Frozen: 5 * time.Second}
+	*c = Camera{Enabled: true, FPS: 10, Timeout: 5 * time.Second, Stall: 4 * time.Second, Frozen: 4 * time.Second}
 }
 
 // Source returns where the camera's frames come from.

@@ -91,7 +91,7 @@ func TestFindings(t *testing.T) {
 		},
 		{
 			"no OpenCV", func(b *bench) { b.OpenCV.Err = errors.New("none") },
-			doctor.Finding{Check: "program", Level: doctor.Fault, Found: "no cameras of the kind rtsp", Remedy: "install the package"},
+			doctor.Finding{Check: "program", Level: doctor.Fault, Found: "does not run: no cameras of the kind", Remedy: "install the package"},
 		},
 		{
 			"32 bits of 64", func(b *bench) { b.Arch = "arm" },

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-
 )
 
 // machineChecks look at what does not depend on a good configuration.
