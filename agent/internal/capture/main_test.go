@@ -27,7 +27,31 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if len(os.Args) == 2 && os.Args[1] == agentArgument {
+		os.Exit(beAnAgent())
+	}
 	goleak.VerifyTestMain(m)
+}
+
+// agentArgument makes this test program an agent that says which process captures for it, and waits to be killed.
+const agentArgument = "be-an-agent"
+
+func beAnAgent() int {
+	self, err := os.Executable()
+	if err != nil {
+		return 1
+	}
+	src, err := capture.Open(context.Background(), capture.Options{
+		Camera:  camera.Config{Kind: camera.Test, Address: "stall=0s"},
+		Program: []string{self, childArgument}, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Println(src.PID())
+	time.Sleep(time.Hour)
+	return 0
 }
 
 func options(t testing.TB, address string) capture.Options {
