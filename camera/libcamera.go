@@ -170,3 +170,25 @@ func (t *tail) line() string {
 	lines := strings.Split(strings.TrimSpace(t.text.String()), "\n")
 	return lines[len(lines)-1]
 }
+
+// LibcameraList asks libcamera's own program which cameras it sees: a line each, which begins with the number.
+func LibcameraList(ctx context.Context) ([]string, error) {
+	program, err := findLibcamera()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program, "--list-cameras").CombinedOutput() //nolint:gosec // one of two names
+	if err != nil {
+		return nil, fmt.Errorf("ask %s for cameras: %w", program, err)
+	}
+	var list []string
+	for line := range strings.Lines(string(out)) {
+		number, _, ok := strings.Cut(line, " : ")
+		if _, err := strconv.Atoi(number); ok && err == nil {
+			list = append(list, strings.TrimSpace(line))
+		}
+	}
+	return list, nil
+}

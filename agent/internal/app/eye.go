@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"sync/atomic"
-	"time"
 
 	"xbmedge/agent/internal/capture"
 	"xbmedge/agent/internal/config"
@@ -46,20 +45,12 @@ func (e *eye) open(ctx context.Context) (pipeline.Source, error) {
 		return frames{src}, nil
 	}
 	src, err := capture.Open(ctx, capture.Options{
-		Camera: source, Stall: e.cam.Stall, Frozen: e.frozen(), Alive: e.alive, Counts: &e.counts, Log: e.log,
+		Camera: source, Stall: e.cam.Stall, Frozen: e.cam.FrozenLimit(), Alive: e.alive, Counts: &e.counts, Log: e.log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return frames{src}, nil
-}
-
-// frozen is how long a picture may stay the same. Only a sensor has noise in each.
-func (e *eye) frozen() time.Duration {
-	if k := camera.Kind(e.cam.Kind); k == camera.Test || k == camera.File {
-		return 0
-	}
-	return e.cam.Frozen
 }
 
 // frames makes a camera's source a pipeline's.

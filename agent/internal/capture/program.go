@@ -59,7 +59,7 @@ func OpenCV(ctx context.Context) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, loadTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "--version")
+	cmd := exec.CommandContext(ctx, path, "--version") //nolint:gosec // found by findHelper
 	cmd.Env = environment(os.Environ())
 	out, err := cmd.Output()
 	if err != nil {

@@ -14,7 +14,7 @@ is nearest in the gallery, and publishes what comes, is seen better and goes.
 What it does not know it calls unknown.`,
 		Commands: []cli.Command{
 			enroll(), galleryGroup(), once(), run(), listen(), checkConfig(), serviceGroup(), doctorCommand(), supportBundle(), version(),
-			captureCommand(),
+			camerasGroup(), captureCommand(),
 		},
 	}
 }

@@ -95,6 +95,14 @@ func reserved(id string) bool {
 	return false
 }
 
+// FrozenLimit is how long the picture may stay the same, 0 for any time: only a sensor has noise in each.
+func (c *Camera) FrozenLimit() time.Duration {
+	if k := camera.Kind(c.Kind); k == camera.Test || k == camera.File || k == camera.Dir {
+		return 0
+	}
+	return c.Frozen
+}
+
 // validate reports faults of one camera.
 func (c *Camera) validate(f *conf.Faults, key string) {
 	starts := map[camera.Kind][]string{camera.RTSP: {"rtsp://", "rtsps://"}, camera.HTTP: {"http://", "https://"}}[camera.Kind(c.Kind)]

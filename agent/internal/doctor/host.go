@@ -94,10 +94,10 @@ type Embedder interface {
 var _ Embedder = (*embed.Embedder)(nil)
 
 // This returns the machine the program runs on.
-func This() *Host {
+func This(ctx context.Context) *Host {
 	h := &Host{
 		Root: "/", Arch: runtime.GOARCH, Machine: machine(), Version: cli.Version(),
-		TFLite: Part{tflite.Version(), tflite.Available()}, OpenCV: opencv(),
+		TFLite: Part{tflite.Version(), tflite.Available()}, OpenCV: opencv(ctx),
 		UID: os.Getuid(), User: strconv.Itoa(os.Getuid()), Limit: limit,
 		Now: time.Now, Synchronised: synchronised, Stat: stat, Access: unix.Access, OpenDevice: openDevice, Account: account,
 		Group: groupName, Space: space, Dial: (&net.Dialer{}).DialContext, Probe: mqtt.Probe, Systemd: systemd.System,
@@ -207,7 +207,7 @@ func reason(err error) string {
 }
 
 // opencv asks the program that has it.
-func opencv() Part {
-	version, err := capture.OpenCV(context.Background())
+func opencv(ctx context.Context) Part {
+	version, err := capture.OpenCV(ctx)
 	return Part{version, err}
 }
