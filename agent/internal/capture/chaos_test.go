@@ -57,14 +57,18 @@ func TestChaos(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var running sync.WaitGroup
-	witness := startPatient(ctx, t, &running, "witness", "", size)
+	witness := startPatient(ctx, t, &running, "witness", size.options(t, "size=160x120,fps=20"), size.pause)
 	witness.await(t, time.Minute, "the witness begins", func() bool { return witness.fresh.Load() > 0 })
 
 	var noticed, back worst
 	var patients []*patient // a camera that can stall, one that can freeze, and so on
 	for i := range size.cameras {
 		for _, trouble := range []string{"stall", "freeze"} {
-			patients = append(patients, startPatient(ctx, t, &running, fmt.Sprintf("camera%d_%s", i, trouble), trouble, size))
+			flag := filepath.Join(t.TempDir(), "trouble")
+			o := size.options(t, "size=160x120,fps=20,"+trouble+"=0s,if="+flag)
+			p := startPatient(ctx, t, &running, fmt.Sprintf("camera%d_%s", i, trouble), o, size.pause)
+			p.flag = flag
+			patients = append(patients, p)
 		}
 	}
 	troubles := slices.Concat(slices.Repeat([]string{"stall"}, size.stalls), slices.Repeat([]string{"freeze"}, size.freezes),
@@ -133,15 +137,17 @@ type patient struct {
 	gap     atomic.Int64  // the longest time without a fresh frame
 }
 
-func startPatient(ctx context.Context, t *testing.T, running *sync.WaitGroup, name, trouble string, size chaos) *patient {
-	p := &patient{name: name, flag: filepath.Join(t.TempDir(), "trouble")}
-	o := options(t, "size=160x120,fps=20")
-	if trouble != "" {
-		o.Camera.Address += "," + trouble + "=0s,if=" + p.flag
-	}
-	o.Stall, o.Frozen, o.Counts, o.Camera.Timeout = size.stall, size.frozen, &p.counts, size.stall
+func (size chaos) options(t *testing.T, address string) capture.Options {
+	o := options(t, address)
+	o.Stall, o.Frozen, o.Camera.Timeout = size.stall, size.frozen, size.stall
+	return o
+}
+
+func startPatient(ctx context.Context, t *testing.T, running *sync.WaitGroup, name string, o capture.Options, pause time.Duration) *patient {
+	p := &patient{name: name}
+	o.Counts = &p.counts
 	c, err := pipeline.New(pipeline.Config{
-		Camera: name, Live: true, BackoffMax: size.pause,
+		Camera: name, Live: true, BackoffMax: pause,
 		Track: pipeline.TrackConfig{Window: 5, MinFrames: 3, HoldFrames: 10, Hold: time.Second, UpdateGain: 1},
 	}, pipeline.Deps{
 		Open: func(ctx context.Context) (pipeline.Source, error) {

@@ -483,7 +483,7 @@ func TestHang(t *testing.T) {
 
 // This machine, whatever it is: no panic, no end without a line for each check.
 func TestThisMachine(t *testing.T) {
-	findings := doctor.Run(t.Context(), doctor.This(), "")
+	findings := doctor.Run(t.Context(), doctor.This(t.Context()), "")
 	if len(findings) < 8 {
 		t.Errorf("only %+v", findings)
 	}
