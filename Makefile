@@ -13,7 +13,7 @@ SHELL := /bin/bash
 .PHONY: all setup build demo test bench bench-train lint clean arm64 packages deb-arm64 test-packages test-vm chaos
 
 env = . scripts/env.sh &&
-programs = bin/xbm-train=./training bin/xbm-convert=./convert bin/xbm-agent=./agent \
+programs = bin/xbm-train=./training bin/xbm-convert=./convert bin/xbm-agent=./agent bin/xbm-capture=./agent/xbm-capture \
 	bin/demobroker=./scripts/demobroker bin/demoscore=./scripts/demoscore
 
 all: build
