@@ -7,10 +7,11 @@
 # make test-vm    the arm64 package as a service in an emulated machine; needs root, takes some ten minutes
 # make chaos      cameras that stall, freeze and are killed 400 times, with the limits that are shipped; some four minutes
 # make bench      the benchmarks of BENCHMARKS.md; make bench-train those of the trainer, DATA= and WEIGHTS= as
-#                 scripts/bench_train.sh says
+#                 scripts/bench_train.sh says; make bench-convert those of the converter, DATA= and RUNS= as
+#                 scripts/bench_convert.sh says
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: all setup build demo test bench bench-train lint clean arm64 packages deb-arm64 test-packages test-vm chaos
+.PHONY: all setup build demo test bench bench-train bench-convert lint clean arm64 packages deb-arm64 test-packages test-vm chaos
 
 env = . scripts/env.sh &&
 programs = bin/xbm-train=./training bin/xbm-convert=./convert bin/xbm-agent=./agent bin/xbm-capture=./agent/xbm-capture \
@@ -50,6 +51,9 @@ bench: setup
 
 bench-train: setup
 	@DATA='$(DATA)' WEIGHTS='$(WEIGHTS)' PML='$(PML)' ONLY='$(ONLY)' scripts/bench_train.sh
+
+bench-convert: setup
+	@DATA='$(DATA)' RUN='$(RUN)' RUNS='$(RUNS)' TENSORFLOW='$(TENSORFLOW)' SAMPLES='$(SAMPLES)' ONLY='$(ONLY)' scripts/bench_convert.sh
 
 lint:
 	@$(env) go vet ./... && gofmt -l . && golangci-lint run

@@ -7,8 +7,12 @@ func main() { newProgram().Main() }
 
 func newProgram() *cli.Program {
 	return &cli.Program{
-		Name:     "xbm-convert",
-		Summary:  "turn a trained network into a TensorFlow Lite model for the board",
-		Commands: []cli.Command{quantizeCommand(), inspectCommand(), versionCommand()},
+		Name:    "xbm-convert",
+		Summary: "turn a trained network into a TensorFlow Lite model for the board",
+		Commands: []cli.Command{
+			quantizeCommand(), inspectCommand(),
+			bundleCommand(), keygenCommand(), signCommand(), verifyCommand(), unpackCommand(), diffCommand(),
+			versionCommand(),
+		},
 	}
 }

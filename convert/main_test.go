@@ -12,9 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"xbmedge/convert/internal/report"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/nn"
-	"xbmedge/internal/testdata"
 	"xbmedge/internal/tflite"
 	"xbmedge/internal/tflitefile"
 	"xbmedge/internal/vision"
@@ -84,6 +84,15 @@ func writePhotos(t *testing.T, classes, each int, seed uint64) string {
 	return dir
 }
 
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
 func needTFLite(t *testing.T) {
 	t.Helper()
 	if err := tflite.Available(); err != nil {
@@ -109,7 +118,7 @@ func TestQuantize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got summary
+	var got report.Report
 	raw, err := os.ReadFile(figures)
 	if err != nil {
 		t.Fatal(err)
@@ -198,25 +207,57 @@ func TestRecallBound(t *testing.T) {
 			w["conv1.weight"].Data[k] = 0
 		}
 	})
-	out := filepath.Join(t.TempDir(), "model.tflite")
-	_, _, err := convert(t, "quantize", "--run", runDir, "--calib", writePhotos(t, 10, 4, 1), "--out", out)
-	if err == nil || !strings.Contains(err.Error(), "recall@1") || !strings.Contains(err.Error(), "layer conv2") {
-		t.Errorf("error %v, want one about recall@1 and layer conv2", err)
+	dir := t.TempDir()
+	out, page, figures := filepath.Join(dir, "model.tflite"), filepath.Join(dir, "report.html"), filepath.Join(dir, "report.json")
+	_, _, err := convert(t, "quantize", "--run", runDir, "--calib", writePhotos(t, 10, 4, 1), "--out", out, "--html", page, "--json", figures)
+	if err == nil || !strings.Contains(err.Error(), "recall@1") || !strings.Contains(err.Error(), "most of the error: conv2 (") {
+		t.Errorf("error %v, want one about recall@1 and conv2", err)
 	}
 	if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file was written all the same (%v)", err)
+	}
+	var got report.Report
+	if raw := read(t, figures); json.Unmarshal(raw, &got) != nil || got.Failure == "" || len(got.Layers) != 5 {
+		t.Errorf("the report does not say why: %s", raw)
+	}
+	if html := read(t, page); !bytes.Contains(html, []byte("No model was written")) {
+		t.Error("the page does not say so")
+	}
+}
+
+func TestFewPhotos(t *testing.T) {
+	needTFLite(t)
+	dir := t.TempDir()
+	figures := filepath.Join(dir, "report.json")
+	for each, warned := range map[int]bool{3: true, 4: false} { // of four classes
+		_, stderr, err := convert(t, "quantize", "--run", writeRun(t, nil), "--calib", writePhotos(t, 4, each, 1),
+			"--out", filepath.Join(dir, "model.tflite"), "--json", figures, "--max-recall-drop", "1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got report.Report
+		if err := json.Unmarshal(read(t, figures), &got); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(stderr, "warning: ") != warned || (len(got.Warnings) == 1) != warned {
+			t.Errorf("%d photos: warned %q and %q", 4*each, stderr, got.Warnings)
+		}
+		if got.Int8 == nil || got.Int8.Timings[0].Median <= 0 || got.Int8.MACs != got.Float.MACs || got.Int8.Memory.Live*4 != got.Float.Memory.Live {
+			t.Errorf("costs %+v and %+v", got.Float, got.Int8)
+		}
 	}
 }
 
 func TestOverBound(t *testing.T) {
 	f, q := 0.95, 0.94
-	s := summary{}
-	if _, over := s.overBound(0); over {
+	s := report.Report{}
+	if _, over := s.OverBound(); over {
 		t.Error("nothing measured is over the bound")
 	}
 	s.RecallAt1Float, s.RecallAt1Int8 = &f, &q
 	for allowed, want := range map[float64]bool{0.02: false, 0.01: false, 0.009: true} {
-		if _, over := s.overBound(allowed); over != want {
+		s.MaxRecallDrop = allowed
+		if _, over := s.OverBound(); over != want {
 			t.Errorf("a drop of 0.01 with %g allowed: over = %v", allowed, over)
 		}
 	}
@@ -251,6 +292,7 @@ func TestRefuses(t *testing.T) {
 		{"no folder", false, "make it first", []string{"quantize", "--run", runDir, "--calib", train, "--out", "nowhere/model"}},
 		{"a folder as the model", false, "it is a folder", []string{"quantize", "--run", runDir, "--calib", train, "--out", dir}},
 		{"no folder for the figures", false, "make it first", []string{"quantize", "--run", runDir, "--calib", train, "--out", out, "--json", "nowhere/figures"}},
+		{"nothing to calibrate on", false, "calibrate on ", []string{"quantize", "--run", runDir, "--calib", broken, "--gallery", train, "--out", out, "--html", filepath.Join(dir, "page")}},
 		{"no bound", true, "--max-recall-drop", []string{"quantize", "--run", runDir, "--calib", train, "--out", out, "--max-recall-drop", "nan"}},
 		{"broken queries", false, "none of the 1 photos to search for can be read", []string{"quantize", "--run", runDir, "--calib", train, "--test", broken, "--out", out}},
 		{"inspect nothing", true, "one .tflite", []string{"inspect"}},
@@ -263,16 +305,6 @@ func TestRefuses(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
 		t.Errorf("left behind: %v, %v", entries, err)
-	}
-}
-
-func TestInspectRealFile(t *testing.T) {
-	listing, _, err := convert(t, "inspect", testdata.File(t, "tflite/custom_op.tflite"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(listing, `CUSTOM "fake-op-double"`) {
-		t.Errorf("no custom operator in\n%s", listing)
 	}
 }
 

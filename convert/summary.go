@@ -3,19 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+
+	"xbmedge/convert/internal/report"
 )
 
-// overBound returns how much recall@1 int8 loses and whether that is more than allowed.
-func (s *summary) overBound(allowed float64) (drop float64, over bool) {
-	if s.RecallAt1Float == nil || s.RecallAt1Int8 == nil {
-		return 0, false
-	}
-	drop = *s.RecallAt1Float - *s.RecallAt1Int8
-	return drop, drop > allowed+1e-9 // the recalls are quotients; equal is not over
-}
-
-// print writes the figures for people.
-func (s *summary) print(w io.Writer) {
+// summarise writes the figures for people.
+func summarise(w io.Writer, s *report.Report) {
 	fmt.Fprintf(w, "model        %s, %s, %d bytes\n", s.Model, s.Type, s.ModelBytes)
 	if s.Samples > 0 {
 		fmt.Fprintf(w, "calibrated   on %d photos\n", s.Samples)

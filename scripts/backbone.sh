@@ -2,7 +2,7 @@
 # Makes the backbone that comes with xbm-train anew: training/internal/backbone/mobilenetv2_0.35.safetensors.
 #
 #   scripts/backbone.sh WEIGHTS FOLDER…   WEIGHTS are an ImageNet MobileNetV2's of width 1.0, for 224 pixels, which teaches;
-#                                         each FOLDER holds class folders of photos to learn on. About an hour on two cores
+#                                         each FOLDER holds class folders of photos to learn on. Two hours on two cores
 #
 # Needs XLA (scripts/setup.sh xla); with `backend=go` in BACKBONE_SET it takes four times as long without.
 set -euo pipefail
@@ -22,6 +22,12 @@ for folder in "$@"; do
   done
 done
 go build -o "$work/xbm-train" ./training
-"$work/xbm-train" fit --config configs/train-backbone.yaml --data "$work/photos" --out "$work/run" \
-  --set "teacher.weights=$weights" ${BACKBONE_SET:+--set "$BACKBONE_SET"}
+learn() { # FOLDER [--set …]: into which run
+  "$work/xbm-train" fit --config configs/train-backbone.yaml --data "$work/photos" --out "$work/$1" \
+    --set "teacher.weights=$weights" "${@:2}" ${BACKBONE_SET:+--set "$BACKBONE_SET"}
+}
+learn first
+"$work/xbm-train" export --run "$work/first" --norms --half --out "$work/first.safetensors"
+learn run --set "network.weights=$work/first.safetensors" --set network.views=16 --set schedule.steps=5000 \
+  --set optimizer.learning_rate=0.0015
 "$work/xbm-train" export --run "$work/run" --norms --half --out training/internal/backbone/mobilenetv2_0.35.safetensors

@@ -192,7 +192,7 @@ packages) packages ;;
 tflite) tflite "${2:-}" ;;
 cross) cross "${2:-}" ;;
 xla) xla "${2:-cpu}" ;;
-bench) packages shellcheck lintian mmdebstrap systemd-container qemu-user-static ;;
+bench) packages shellcheck minisign lintian mmdebstrap systemd-container qemu-user-static ;;
 vm) packages mmdebstrap arch-test qemu-user-static qemu-system-arm e2fsprogs kmod cpio ;;
 *) die "unknown argument $1; it takes packages, tflite [ARCH], cross ARCH, bench, xla [cuda], vm or nothing" ;;
 esac

@@ -21,7 +21,7 @@ import (
 
 // evalFlags is the command line of eval.
 type evalFlags struct {
-	run, data, gallery, queries, self                    string
+	run, data, gallery, galleryModel, queries, self      string
 	embeddings, labels, galleryEmbeddings, galleryLabels string
 	ks                                                   []int
 	perClass                                             bool
@@ -48,11 +48,16 @@ float32 or float64, and --labels, n integers; they look among themselves, or in
 --gallery-embeddings with --gallery-labels. Rows are L2-normalised as they are
 read: all is by cosine.
 
+--gallery-model embeds the gallery with an older model: what a board finds
+whose things were enrolled before an upgrade. Of use for a run that was trained
+with fit --compatible-with.
+
 --rerank K1,K2,LAMBDA ranks again by k-reciprocal encoding (Zhong et al. 2017;
 20,6,0.3 in the paper). It looks at all queries together, and so tells what a
 search of a whole collection could reach, not what one photo does.`,
 		Examples: `xbm-train eval --run runs/1 --data photos
 xbm-train eval --run runs/1 --gallery photos/train --queries photos/test
+xbm-train eval --run runs/2 --gallery-model old.tflite --data photos
 xbm-train eval --run runs/1 --self photos/test --ks 1,10,100
 xbm-train eval --embeddings e.npy --labels y.npy --json -`,
 		Setup: func(f *cli.Flags) cli.Func {
@@ -60,6 +65,7 @@ xbm-train eval --embeddings e.npy --labels y.npy --json -`,
 			f.StringVar(&o.run, "run", "", "`FOLDER` of a run")
 			f.StringVar(&o.data, "data", "", "`FOLDER` with train/ (the gallery) and test/ (the queries) in it, a list, or Stanford Online Products")
 			f.StringVar(&o.gallery, "gallery", "", "`FOLDER` of class folders, or a list, to search in, instead of train/")
+			f.StringVar(&o.galleryModel, "gallery-model", "", "older `MODEL` (.xbm, .tflite, or the folder of a run) that embeds the gallery, as it has been enrolled on a board, while the run embeds the queries")
 			f.StringVar(&o.queries, "queries", "", "`FOLDER` of class folders, or a list, to search for, instead of test/")
 			f.StringVar(&o.self, "self", "", "`FOLDER` of class folders, or a list: search for each photo among all others")
 			f.IntVar(&o.split, "split", 0, "with --self: `N` photos of each class search among the others, instead of each among all")
@@ -118,6 +124,10 @@ func (f *evalFlags) check() error {
 		return cli.Usagef("eval needs --gallery-embeddings and --gallery-labels together")
 	case f.split != 0 && f.self == "":
 		return cli.Usagef("--split divides the photos of --self, which is missing")
+	case f.galleryModel != "" && arrays:
+		return cli.Usagef("--gallery-model embeds photos; with --embeddings give --gallery-embeddings")
+	case f.galleryModel != "" && f.self != "" && f.split == 0:
+		return cli.Usagef("--gallery-model needs a gallery apart from the queries: add --split to --self, or take --data")
 	case f.split < 0:
 		return cli.Usagef("--split is %d: take at least 1", f.split)
 	case f.self != "" && given(f.data, f.gallery, f.queries):
@@ -151,7 +161,7 @@ func (f *evalFlags) photos(ctx context.Context, opt retrieval.Options, p *progre
 		return nil, err
 	}
 	return trainer.Evaluate(ctx, f.run, gallery, queries, trainer.EvalOptions{
-		Options: opt, Log: log,
+		Options: opt, Log: log, GalleryModel: f.galleryModel,
 		Embedding: func(done, total int) { p.part("embedding", float64(done)/float64(total)) },
 	})
 }

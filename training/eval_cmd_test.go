@@ -153,6 +153,13 @@ func TestEvalPhotos(t *testing.T) {
 	if divided.MAP != again.MAP {
 		t.Errorf("the same seed divides differently: mAP %g and %g", divided.MAP, again.MAP)
 	}
+	own, _ := evaluated(t, "--run", run, "--gallery-model", run, "--data", data, "--json", "-")
+	if own.MAP != got.MAP || own.Gallery != 12 {
+		t.Errorf("its own model embeds the gallery: mAP %g, without --gallery-model %g", own.MAP, got.MAP)
+	}
+	if _, _, err := runCommand(t, "eval", "--run", run, "--gallery-model", filepath.Join(data, "none"), "--data", data); err == nil || !strings.Contains(err.Error(), "name a bundle, a .tflite file") {
+		t.Errorf("no such gallery model: %v", err)
+	}
 	self, _ := evaluated(t, "--run", run, "--self", filepath.Join(data, "train"), "--ks", "11", "--json", "-")
 	if self.Queries != 12 || self.Gallery != 12 || self.RecallAt1 != 1 || self.RecallAt["11"] != 1 {
 		t.Errorf("%+v", self)
@@ -185,6 +192,8 @@ func TestEvalRefusals(t *testing.T) {
 		{"--embeddings " + e + " --labels " + y + " --run r", "not both", true},
 		{"--embeddings " + e + " --labels " + y + " --gallery-labels " + y, "--gallery-embeddings and --gallery-labels together", true},
 		{"--run r --self s --data d", "leave --data", true},
+		{"--run r --self s --gallery-model m", "add --split", true},
+		{"--embeddings " + e + " --labels " + y + " --gallery-model m", "give --gallery-embeddings", true},
 		{"--run r --data d --split 2", "--self, which is missing", true},
 		{"--run r --self s --split -2", "at least 1", true},
 		{"--self s", "eval needs --run", true},

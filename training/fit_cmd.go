@@ -18,8 +18,8 @@ import (
 
 // fitFlags is the command line of fit.
 type fitFlags struct {
-	data, out, config, weights, resume, json string
-	set                                      cli.Settings
+	data, out, config, weights, compatible, resume, json string
+	set                                                  cli.Settings
 }
 
 // photosUsage is what --data takes, in words.
@@ -37,6 +37,7 @@ win over the file (XBM_TRAIN_XBM_SIZE sets xbm.size), and --set over both. On
 --resume, --set changes optimizer, schedule, loss, backend and workers.`,
 		Examples: `xbm-train fit --config configs/train-folder.yaml --data photos --out runs/1
 xbm-train fit --config configs/train-mobile.yaml --weights w.safetensors --data photos --out runs/2
+xbm-train fit --config configs/train-folder.yaml --compatible-with board.tflite --data photos --out runs/3
 xbm-train fit --resume runs/1 --set schedule.steps=1200`,
 		Setup: func(f *cli.Flags) cli.Func {
 			var o fitFlags
@@ -44,6 +45,7 @@ xbm-train fit --resume runs/1 --set schedule.steps=1200`,
 			f.StringVar(&o.out, "out", "", "`FOLDER` of the new run")
 			f.StringVar(&o.config, "config", "", "YAML `FILE`; see configs/train.yaml")
 			f.StringVar(&o.weights, "weights", "", "`FILE` with pretrained weights of the backbone, or the name of some that weights get has fetched")
+			f.StringVar(&o.compatible, "compatible-with", "", "older `MODEL` (.tflite, or the folder of a run) whose galleries the new one shall find its way in")
 			f.StringVar(&o.resume, "resume", "", "`FOLDER` of a run to go on with; of the other flags only --set may be given")
 			f.StringVar(&o.json, "json", "", "also write the result to this `FILE`")
 			f.Var(&o.set, "set", "`KEY=VALUE`: set a key of the configuration, such as a.b; may be given several times")
@@ -63,7 +65,7 @@ func (f *fitFlags) fit(ctx context.Context, _ []string, stdout, stderr io.Writer
 	var result *trainer.Result
 	var err error
 	switch {
-	case f.resume != "" && (f.data != "" || f.out != "" || f.config != "" || f.weights != ""):
+	case f.resume != "" && (f.data != "" || f.out != "" || f.config != "" || f.weights != "" || f.compatible != ""):
 		return cli.Usagef("--resume goes on with the run's own data and configuration; leave the other flags away")
 	case f.resume != "":
 		var change func(*trainer.Config) error
@@ -84,6 +86,9 @@ func (f *fitFlags) fit(ctx context.Context, _ []string, stdout, stderr io.Writer
 				return err
 			}
 			f.set = append(f.set, "network.weights="+file)
+		}
+		if f.compatible != "" {
+			f.set = append(f.set, "compatible.model="+f.compatible)
 		}
 		if err := conf.Load(f.config, &d.Config, "XBM_TRAIN", f.set...); err != nil {
 			return err

@@ -80,8 +80,12 @@ func (p *progress) Evaluated(m *trainer.Metrics) {
 	if m.Best {
 		best = "  best"
 	}
-	fmt.Fprintf(p.out, "step %5d  loss %.4f  recall@1 %.4f  recall@5 %.4f  mAP %.4f  memory %d  %.0f images/s%s\n",
-		m.Step, m.Loss, m.RecallAt1, m.RecallAt5, m.MAP, m.Memory, m.ImagesPerSec, best)
+	old := ""
+	if m.CompatibleMAP > 0 {
+		old = fmt.Sprintf("  in the old gallery recall@1 %.4f mAP %.4f", m.CompatibleRecallAt1, m.CompatibleMAP)
+	}
+	fmt.Fprintf(p.out, "step %5d  loss %.4f  recall@1 %.4f  recall@5 %.4f  mAP %.4f%s  memory %d  %.0f images/s%s\n",
+		m.Step, m.Loss, m.RecallAt1, m.RecallAt5, m.MAP, old, m.Memory, m.ImagesPerSec, best)
 }
 
 func (p *progress) bar(share float64, text string) {

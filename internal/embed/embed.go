@@ -40,6 +40,8 @@ type Embedder struct {
 	ref         ModelRef
 	write       func(vision.Frame) error // puts a frame of the input's size into the input
 	read        func(dst []float32)      // takes the real values out of the output
+	readRaw     func(dst []float32)      // takes them as they are
+	out         Output
 }
 
 // New opens a model, given as the bytes of its file. Models that are no embedders are refused with what is wrong.
@@ -115,18 +117,22 @@ func (e *Embedder) bindOutput(out tflite.TensorInfo) error {
 	if out.Type != tflitefile.Float32 && !(out.Scale > 0) {
 		return fmt.Errorf("its %v output has no scale", out.Type)
 	}
+	e.out = Output{Type: out.Type.String(), Scale: out.Scale, ZeroPoint: out.ZeroPoint}
 	switch out.Type {
 	case tflitefile.Int8:
 		view, err := e.interpreter.OutputInt8(0)
 		e.read = func(dst []float32) { dequantise(dst, view, out) }
+		e.readRaw = func(dst []float32) { widen(dst, view) }
 		return err
 	case tflitefile.Uint8:
 		view, err := e.interpreter.OutputUint8(0)
 		e.read = func(dst []float32) { dequantise(dst, view, out) }
+		e.readRaw = func(dst []float32) { widen(dst, view) }
 		return err
 	case tflitefile.Float32:
 		view, err := e.interpreter.OutputFloat32(0)
 		e.read = func(dst []float32) { copy(dst, view) }
+		e.readRaw = e.read
 		return err
 	}
 	return fmt.Errorf("its output holds %v; it must be int8, uint8 or float32", out.Type)
@@ -151,6 +157,15 @@ func (e *Embedder) Model() ModelRef { return e.ref }
 // one; a picture that the model has nothing at all to say about gives all zeros, which is similar to nothing.
 // From the second frame of a size on it allocates nothing.
 func (e *Embedder) Embed(dst []float32, f vision.Frame) error {
+	if err := e.invoke(dst, f); err != nil {
+		return err
+	}
+	e.read(dst)
+	return normalise(dst)
+}
+
+// invoke runs the model on a frame; its output then holds what dst must have room for.
+func (e *Embedder) invoke(dst []float32, f vision.Frame) error {
 	if len(dst) != e.ref.Dim {
 		return fmt.Errorf("embed: room for %d values, the model gives %d", len(dst), e.ref.Dim)
 	}
@@ -168,8 +183,7 @@ func (e *Embedder) Embed(dst []float32, f vision.Frame) error {
 	if err := e.interpreter.Invoke(); err != nil {
 		return fmt.Errorf("embed: %w", err)
 	}
-	e.read(dst)
-	return normalise(dst)
+	return nil
 }
 
 // normalise scales v to length one, and leaves a vector of zeros.

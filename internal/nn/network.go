@@ -2,7 +2,8 @@
 // It knows no gradients and no engine; the trainer lowers a Network to GoMLX and tflitefile lowers it to TFLite.
 //
 // All feature maps are NHWC. Convolutions and pools give ceil(input/stride) outputs. Layer.Padding says where the rows
-// and columns that this takes are added: as TensorFlow does it, or as PyTorch and Paddle do.
+// and columns that this takes are added: as TensorFlow does it, or as PyTorch and Paddle do. Networks made elsewhere may
+// also have layers that are not padded at all, or by a layer of its own.
 package nn
 
 import (
@@ -27,6 +28,10 @@ const (
 	// GeM is the generalised mean over height and width, mean(max(x, GeMFloor)^p)^(1/p), of Radenović et al. (TPAMI
 	// 2019, arXiv 1711.02512); p [1] is trained unless the layer is Frozen.
 	GeM Kind = "gem"
+	// Concat puts the channels of two or more maps of the same height and width one after the other.
+	Concat Kind = "concat"
+	// Pad adds Layer.Around, rows and columns of zeros, to a map: padding that no PaddingMode describes.
+	Pad Kind = "pad"
 )
 
 // GeMFloor is the least value that enters a generalised mean.
@@ -43,15 +48,19 @@ const (
 	// HSwish is x·hsigmoid(x), and HSigmoid relu6(x+3)/6 (Howard et al., ICCV 2019, arXiv 1905.02244).
 	HSwish   Activation = "hswish"
 	HSigmoid Activation = "hsigmoid"
+	// Sigmoid is 1/(1+e⁻ˣ), and SiLU x·sigmoid(x) (Elfwing et al., Neural Networks 2018, arXiv 1702.03118).
+	Sigmoid Activation = "sigmoid"
+	SiLU    Activation = "silu"
 )
 
 // PaddingMode says where a layer's padding goes.
 type PaddingMode string
 
-// The ways to pad. They differ only at strides above 1.
+// The ways to pad. Same and Symmetric differ only at strides above 1.
 const (
 	Same      PaddingMode = "same"      // TensorFlow's SAME: an odd amount puts the larger half after
 	Symmetric PaddingMode = "symmetric" // as PyTorch's padding=kernel/2: the same before at every size; odd kernels only
+	Valid     PaddingMode = "valid"     // none: ⌊(input−kernel)/stride⌋+1 outputs, what does not fill a window is left out
 )
 
 // Input stands for the network's input in Layer.Inputs.
@@ -71,6 +80,15 @@ type Layer struct {
 	BatchNorm  bool        `json:"batch_norm,omitempty"`
 	Epsilon    float64     `json:"epsilon,omitempty"` // of the batch norm; 0: BatchNormEpsilon
 	Frozen     bool        `json:"frozen,omitempty"`  // its parameters are never trained
+	Around     Margins     `json:"around,omitzero"`   // of a Pad layer
+}
+
+// Margins are how many rows and columns of zeros a Pad layer adds on each side.
+type Margins struct {
+	Top    int `json:"top"`
+	Bottom int `json:"bottom"`
+	Left   int `json:"left"`
+	Right  int `json:"right"`
 }
 
 // Weighted reports whether the layer has a weight tensor.
@@ -162,14 +180,14 @@ func (l *Layer) shape(in []Shape) (Shape, error) {
 	if l.Kind == Add || l.Kind == Mul {
 		want = 2
 	}
-	if len(in) != want {
+	if len(in) != want && (l.Kind != Concat || len(in) < 2) {
 		return Shape{}, fmt.Errorf("a %s layer takes %d inputs, got %d", l.Kind, want, len(in))
 	}
 	x := in[0]
 	if l.Channels <= 0 {
 		return Shape{}, fmt.Errorf("%d channels", l.Channels)
 	}
-	keep := []Kind{Depthwise, Add, Mul, MaxPool, AvgPool, GlobalAvg, GeM}
+	keep := []Kind{Depthwise, Add, Mul, MaxPool, AvgPool, GlobalAvg, GeM, Pad}
 	if slices.Contains(keep, l.Kind) && l.Channels != x.C {
 		return Shape{}, fmt.Errorf("a %s layer keeps its %d channels, got %d", l.Kind, x.C, l.Channels)
 	}
@@ -193,8 +211,31 @@ func (l *Layer) shape(in []Shape) (Shape, error) {
 		return x, nil
 	case GlobalAvg, GeM:
 		return Shape{1, 1, x.C}, nil
+	case Concat:
+		return l.joined(in)
+	case Pad:
+		a := l.Around
+		if min(a.Top, a.Bottom, a.Left, a.Right) < 0 {
+			return Shape{}, fmt.Errorf("pads by %+v", a)
+		}
+		return Shape{x.H + a.Top + a.Bottom, x.W + a.Left + a.Right, x.C}, nil
 	}
 	return Shape{}, fmt.Errorf("unknown kind %q", l.Kind)
+}
+
+// joined returns the output shape of a Concat layer.
+func (l *Layer) joined(in []Shape) (Shape, error) {
+	out := Shape{H: in[0].H, W: in[0].W}
+	for _, s := range in {
+		if s.H != out.H || s.W != out.W {
+			return Shape{}, fmt.Errorf("joins %v and %v", in[0], s)
+		}
+		out.C += s.C
+	}
+	if out.C != l.Channels {
+		return Shape{}, fmt.Errorf("joins %d channels, not %d", out.C, l.Channels)
+	}
+	return out, nil
 }
 
 // window returns the output shape of a layer that slides a kernel over x.
@@ -208,6 +249,11 @@ func (l *Layer) window(x Shape) (Shape, error) {
 		if l.Kernel%2 == 0 {
 			return Shape{}, fmt.Errorf("symmetric padding needs an odd kernel, got %d", l.Kernel)
 		}
+	case Valid:
+		if x.H < l.Kernel || x.W < l.Kernel {
+			return Shape{}, fmt.Errorf("a kernel of %d does not fit into %v", l.Kernel, x)
+		}
+		return Shape{(x.H-l.Kernel)/l.Stride + 1, (x.W-l.Kernel)/l.Stride + 1, l.Channels}, nil
 	default:
 		return Shape{}, fmt.Errorf("unknown padding %q", l.Padding)
 	}
@@ -216,7 +262,11 @@ func (l *Layer) window(x Shape) (Shape, error) {
 
 // Pads returns how many rows or columns the layer adds before and after an extent of size.
 func (l *Layer) Pads(size int) (before, after int) {
-	if l.Padding != Symmetric {
+	switch l.Padding {
+	case Symmetric:
+	case Valid:
+		return 0, 0
+	default:
 		return Padding(size, l.Kernel, l.Stride)
 	}
 	out := (size + l.Stride - 1) / l.Stride

@@ -15,6 +15,8 @@ import (
 const (
 	NetworkFile = "network.json"      // the network, without batch norms
 	WeightsFile = "model.safetensors" // its weights
+	// TrunkFile is there where the first layers were run in int8 in training: their int8 model, to be taken over as it is.
+	TrunkFile = "trunk.tflite"
 )
 
 // maxSide bounds the input's width and height, in pixels: what is larger is a mistake or malice.

@@ -142,7 +142,7 @@ func (n *Network) Init(rng *rand.Rand) (Weights, error) {
 		switch p.Name {
 		case l.Name + ".weight":
 			gain := 2.0
-			if l.Activation == Linear || l.Activation == HSigmoid {
+			if l.Activation == Linear || l.Activation == HSigmoid || l.Activation == Sigmoid {
 				gain = 1
 			}
 			std := math.Sqrt(gain / float64(len(t.Data)/l.Channels))

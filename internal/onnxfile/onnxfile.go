@@ -29,11 +29,15 @@ const (
 
 	graphNode, graphName, graphInitializer, graphInput, graphOutput protowire.Number = 1, 2, 5, 11, 12
 
-	nodeInput, nodeOutput, nodeName, nodeType, nodeAttribute protowire.Number = 1, 2, 3, 4, 5
+	nodeInput, nodeOutput, nodeName, nodeType, nodeAttribute, nodeDomain protowire.Number = 1, 2, 3, 4, 5, 7
 
-	attributeName, attributeFloat, attributeInt, attributeInts, attributeType protowire.Number = 1, 2, 3, 8, 20
+	attributeName, attributeFloat, attributeInt, attributeText, attributeTensor protowire.Number = 1, 2, 3, 4, 5
 
-	tensorDims, tensorType, tensorFloats, tensorName, tensorRaw, tensorDoubles, tensorLocation protowire.Number = 1, 2, 4, 8, 9, 10, 14
+	attributeFloats, attributeInts, attributeType protowire.Number = 7, 8, 20
+
+	tensorDims, tensorType, tensorFloats, tensorInt32s, tensorInt64s protowire.Number = 1, 2, 4, 5, 7
+
+	tensorName, tensorRaw, tensorDoubles, tensorLocation protowire.Number = 8, 9, 10, 14
 
 	infoName, infoType, typeTensor, tensorElem, tensorShape, shapeDim, dimValue, dimParam protowire.Number = 1, 2, 1, 1, 2, 1, 1, 2
 
@@ -44,7 +48,7 @@ const (
 const (
 	attributeIsFloat, attributeIsInt, attributeIsInts = 1, 2, 7
 
-	typeFloat, typeHalf, typeDouble, typeBFloat = 1, 10, 11, 16
+	typeFloat, typeInt32, typeInt64, typeBool, typeHalf, typeDouble, typeBFloat = 1, 6, 7, 9, 10, 11, 16
 )
 
 // message is a message in the making.
@@ -77,6 +81,15 @@ func initializer(name string, shape []int, data []float32) message {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
 	}
 	return m.int(tensorType, typeFloat).text(tensorName, name).message(tensorRaw, raw)
+}
+
+// integers is a constant int64 vector.
+func integers(name string, values []int) message {
+	var raw message
+	for _, v := range values {
+		raw = binary.LittleEndian.AppendUint64(raw, uint64(v))
+	}
+	return message{}.int(tensorDims, len(values)).int(tensorType, typeInt64).text(tensorName, name).message(tensorRaw, raw)
 }
 
 // attributes of a node, by name.

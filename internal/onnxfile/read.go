@@ -85,78 +85,120 @@ func Initializers(raw []byte) (nn.Weights, error) {
 	return w, nil
 }
 
-// tensor reads an initializer; it is nil where its numbers are integers.
-func tensor(raw []byte) (name string, t *nn.Tensor, err error) {
-	var shape []int
-	var kind, location uint64
-	var content, floats, doubles []byte
+// stored is a tensor as the file holds it: slices of the file.
+type stored struct {
+	name                           string
+	shape                          []int
+	kind, location                 uint64
+	content, floats, doubles, ints []byte
+	contained                      bool // content is there, if only empty
+	size                           int  // of the message, in bytes
+}
+
+func parseTensor(raw []byte) (stored, error) {
+	s := stored{size: len(raw)}
 	addDim := func(v uint64) error {
-		if v > math.MaxInt32 || len(shape) == 8 {
+		if v > math.MaxInt32 || len(s.shape) == 8 {
 			return fmt.Errorf("a dimension of %d", v)
 		}
-		shape = append(shape, int(v))
+		s.shape = append(s.shape, int(v))
 		return nil
 	}
-	err = fields(raw, func(f field) error {
+	err := fields(raw, func(f field) error {
 		switch f.number {
 		case tensorDims:
 			if f.bytes == nil {
 				return addDim(f.value)
 			}
-			for packed := f.bytes; len(packed) > 0; {
-				v, n := protowire.ConsumeVarint(packed)
-				if n < 0 {
-					return errDamaged
-				}
-				packed = packed[n:]
-				if err := addDim(v); err != nil {
-					return err
-				}
-			}
+			return varints(f.bytes, addDim)
 		case tensorType:
-			kind = f.value
+			s.kind = f.value
 		case tensorLocation:
-			location = f.value
+			s.location = f.value
 		case tensorName:
-			name = string(f.bytes)
+			s.name = string(f.bytes)
 		case tensorRaw:
-			content = f.bytes
+			s.content, s.contained = f.bytes, true
 		case tensorDoubles:
-			doubles = f.bytes
-		case tensorFloats: // packed, or one by one
+			s.doubles = f.bytes
+		case tensorInt32s, tensorInt64s: // packed, or one by one
 			if f.bytes == nil {
-				floats = binary.LittleEndian.AppendUint32(floats, uint32(f.value))
+				s.ints = protowire.AppendVarint(s.ints, f.value)
 			} else {
-				floats = append(floats, f.bytes...)
+				s.ints = append(s.ints, f.bytes...)
+			}
+		case tensorFloats:
+			if f.bytes == nil {
+				s.floats = binary.LittleEndian.AppendUint32(s.floats, uint32(f.value))
+			} else {
+				s.floats = append(s.floats, f.bytes...)
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return name, nil, err
+	if err == nil && s.location != 0 {
+		err = errors.New("its values are in another file: save the model as one file")
 	}
-	if location != 0 {
-		return name, nil, errors.New("its values are in another file: save the model as one file")
+	return s, err
+}
+
+// varints calls use with every number of a packed field.
+func varints(packed []byte, use func(uint64) error) error {
+	for len(packed) > 0 {
+		v, n := protowire.ConsumeVarint(packed)
+		if n < 0 {
+			return errDamaged
+		}
+		packed = packed[n:]
+		if err := use(v); err != nil {
+			return err
+		}
 	}
-	dtype := map[uint64]nn.DType{typeFloat: nn.F32, typeHalf: nn.F16, typeBFloat: nn.BF16, typeDouble: nn.F64}[kind]
-	if dtype == "" {
-		return name, nil, nil
-	}
-	if content == nil && dtype == nn.F32 {
-		content = floats
-	}
-	if content == nil && dtype == nn.F64 {
-		content = doubles
-	}
+	return nil
+}
+
+// elements is the number of values, of which the file has at least one byte each.
+func (s *stored) elements() (int, error) {
 	n := 1
-	for _, d := range shape {
-		if d > 0 && n > len(raw)/d {
-			return name, nil, fmt.Errorf("shape %v does not fit the file", shape)
+	for _, d := range s.shape {
+		if d > 0 && n > s.size/d {
+			return 0, fmt.Errorf("shape %v does not fit the file", s.shape)
 		}
 		n *= d
 	}
-	if n*dtype.Size() != len(content) {
-		return name, nil, fmt.Errorf("shape %v needs %d bytes, got %d", shape, n*dtype.Size(), len(content))
+	return n, nil
+}
+
+// real returns the values of a tensor of real numbers, and nil for any other.
+func (s *stored) real() (*nn.Tensor, error) {
+	dtype := map[uint64]nn.DType{typeFloat: nn.F32, typeHalf: nn.F16, typeBFloat: nn.BF16, typeDouble: nn.F64}[s.kind]
+	if dtype == "" {
+		return nil, nil
 	}
-	return name, &nn.Tensor{Shape: shape, Data: dtype.Decode(content)}, nil
+	content := s.content
+	switch {
+	case s.contained:
+	case dtype == nn.F32:
+		content = s.floats
+	case dtype == nn.F64:
+		content = s.doubles
+	}
+	n, err := s.elements()
+	if err != nil {
+		return nil, err
+	}
+	if n*dtype.Size() != len(content) {
+		return nil, fmt.Errorf("shape %v needs %d bytes, got %d", s.shape, n*dtype.Size(), len(content))
+	}
+	return &nn.Tensor{Shape: s.shape, Data: dtype.Decode(content)}, nil
+}
+
+// tensor reads an initializer; it is nil where its numbers are integers.
+func tensor(raw []byte) (name string, t *nn.Tensor, err error) {
+	s, err := parseTensor(raw)
+	if err != nil {
+		return s.name, nil, err
+	}
+	t, err = s.real()
+	return s.name, t, err
 }

@@ -61,8 +61,8 @@ func onnxRuntime(t *testing.T, model []byte, samples ...[]float32) runtimeResult
 	return got
 }
 
-// planes turns [H, W, C] into [C, H, W].
-func planes(x []float32, s nn.Shape) []float32 {
+// channelsFirst turns [H, W, C] into [C, H, W].
+func channelsFirst(x []float32, s nn.Shape) []float32 {
 	out := make([]float32, len(x))
 	for i, v := range x {
 		out[i%s.C*s.H*s.W+i/s.C] = v
@@ -135,7 +135,7 @@ func compare(t *testing.T, net *nn.Network, w nn.Weights) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := onnxRuntime(t, model, make([]float32, len(x)), planes(x, net.Input))
+	got := onnxRuntime(t, model, make([]float32, len(x)), channelsFirst(x, net.Input))
 	if got.Metadata["network"] != net.Name {
 		t.Errorf("metadata %v", got.Metadata)
 	}

@@ -102,6 +102,11 @@ func (e *encoder) constant(name string, shape []int, data []float32) string {
 	return name
 }
 
+func (e *encoder) integers(name string, values ...int) string {
+	e.initializers = e.initializers.message(graphInitializer, integers(name, values))
+	return name
+}
+
 func (e *encoder) layer(i int) error {
 	l := &e.net.Layers[i]
 	if l.BatchNorm {
@@ -138,6 +143,12 @@ func (e *encoder) layer(i int) error {
 		e.node("Mul", out, inputs)
 	case nn.GeM:
 		e.generalisedMean(l, out, inputs[0])
+	case nn.Concat:
+		e.node("Concat", out, inputs, integer("axis", 1))
+	case nn.Pad:
+		a := l.Around
+		by := e.integers(l.Name+"/padding", 0, 0, a.Top, a.Left, 0, 0, a.Bottom, a.Right)
+		e.node("Pad", out, []string{inputs[0], by})
 	default:
 		return fmt.Errorf("kind %q cannot be written", l.Kind)
 	}
@@ -193,6 +204,11 @@ func (e *encoder) activate(l *nn.Layer, in string) error {
 		e.node("Clip", l.Name, []string{in, low, e.constant(l.Name+"/high", nil, []float32{6})})
 	case nn.HSwish:
 		e.node("HardSwish", l.Name, []string{in})
+	case nn.Sigmoid:
+		e.node("Sigmoid", l.Name, []string{in})
+	case nn.SiLU:
+		e.node("Sigmoid", l.Name+"/gate", []string{in})
+		e.node("Mul", l.Name, []string{in, l.Name + "/gate"})
 	case nn.HSigmoid:
 		e.node("HardSigmoid", l.Name, []string{in}, float("alpha", 1.0/6), float("beta", 0.5))
 	default:

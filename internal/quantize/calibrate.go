@@ -4,191 +4,178 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"strings"
+	"runtime"
+	"sync"
 
 	"xbmedge/internal/nn"
-	"xbmedge/internal/tflite"
-	"xbmedge/internal/tflitefile"
 	"xbmedge/internal/vision"
+)
+
+const (
+	// shards is the number of parts the frames are calibrated in, side by side where there are processors for it. It
+	// does not depend on the machine, so neither do the sums.
+	shards = 4
+	// tuneFrames is the number of frames the int8 model itself is run on to correct its biases.
+	tuneFrames = 32
+	// FewFrames is the number of frames below which a calibration warns.
+	FewFrames = 16
 )
 
 // Calibration is what a network's values were on the calibration pictures.
 type Calibration struct {
-	Samples    int
-	layers     []statistics          // in the network's order
-	inner      map[string]statistics // of values inside layers, by the names that tflitefile has for them
-	inputMeans []float64
-}
-
-// statistics describes one value: the output of a layer, or one inside it.
-type statistics struct {
-	min, max  float32
-	means     []float64 // of each channel
-	histogram histogram
+	Samples  int
+	Warnings []string               // what may make the model worse than it need be, for people
+	layers   []*statistics          // in the network's order
+	inner    map[string]*statistics // of values inside layers, by the names that tflitefile has for them
+	input    *statistics
+	frames   []vision.Frame
 }
 
 // Calibrate runs a network without batch norms on pictures and notes the range and distribution of every layer. The
 // frames must have the network's input size (vision.Preprocessor); 100 to 500 that look like what the board will see
-// are enough. It needs TensorFlow Lite and reads the frames twice.
+// are enough, fewer than FewFrames are warned of. It needs TensorFlow Lite, and keeps the frames for what runs the int8
+// model later: they must not be changed.
 func Calibrate(ctx context.Context, net *nn.Network, w nn.Weights, frames []vision.Frame) (*Calibration, error) {
 	if len(frames) == 0 {
-		return nil, errors.New("calibrate: no pictures")
+		return nil, errors.New("calibrate: no pictures: give at least one, better 100 or more, like those the board will see")
 	}
 	if net.Input.C != 3 {
 		return nil, fmt.Errorf("calibrate: network %s takes %d channels, not a picture's 3", net.Name, net.Input.C)
 	}
-	p, err := newProbe(net, w)
+	shapes, err := net.Shapes()
 	if err != nil {
 		return nil, fmt.Errorf("calibrate: %w", err)
 	}
-	cal := &Calibration{Samples: len(frames), inner: map[string]statistics{}, inputMeans: make([]float64, 3)}
-	for _, c := range p.channels { // the inner values are among the layers until all is known
-		cal.layers = append(cal.layers, statistics{
-			min: float32(math.Inf(1)), max: float32(math.Inf(-1)), means: make([]float64, c),
-		})
-	}
-	err = p.each(ctx, frames, cal.addRanges)
-	if err == nil {
-		cal.finishRanges()
-		err = p.each(ctx, frames, func(_ []float32, values [][]float32) error {
-			for i := range cal.layers {
-				cal.layers[i].histogram.add(values[i])
-			}
-			return nil
-		})
-	}
-	if err := errors.Join(err, p.interpreter.Close()); err != nil {
+	file, names, channels, err := probeFile(net, w)
+	if err != nil {
 		return nil, fmt.Errorf("calibrate: %w", err)
 	}
-	for i, name := range p.names[len(net.Layers):] {
-		cal.inner[name] = cal.layers[len(net.Layers)+i]
+	c := calibrator{
+		frames: frames, names: names, channels: channels, every: (len(frames) + tuneFrames - 1) / tuneFrames,
 	}
-	cal.layers = cal.layers[:len(net.Layers)]
+	if last := shapes[len(shapes)-1]; last.H == 1 && last.W == 1 {
+		c.embedding = len(shapes) - 1
+		c.vectors = make([][]float32, len(frames))
+	}
+	all, err := c.run(ctx, file)
+	if err != nil {
+		return nil, fmt.Errorf("calibrate: %w", err)
+	}
+	cal := &Calibration{Samples: len(frames), input: all[0], frames: frames, inner: map[string]*statistics{}}
+	cal.layers = all[1 : 1+len(net.Layers)]
+	for i, name := range names[len(net.Layers):] {
+		cal.inner[name] = all[1+len(net.Layers)+i]
+	}
+	cal.layers[len(cal.layers)-1].vectors = c.vectors
+	cal.warn(net)
 	return cal, nil
 }
 
-func (c *Calibration) addRanges(input []float32, values [][]float32) error {
-	addMeans(c.inputMeans, input, c.Samples)
-	for i := range c.layers {
-		s := &c.layers[i]
-		low, high := s.min, s.max
-		for _, v := range values[i] {
-			low, high = min(low, v), max(high, v)
+// calibrator runs the shards of one Calibrate.
+type calibrator struct {
+	frames    []vision.Frame
+	names     []string
+	channels  []int
+	every     int // frames from one tuning frame to the next
+	embedding int // output whose vectors are kept
+	vectors   [][]float32
+}
+
+// run returns the statistics of the input and, after it, of every value of the probe.
+func (c *calibrator) run(ctx context.Context, file []byte) ([]*statistics, error) {
+	sums := make([][]*statistics, min(shards, len(c.frames)))
+	errs := make([]error, len(sums))
+	next := make(chan int, len(sums))
+	for s := range sums {
+		next <- s
+	}
+	close(next)
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(sums)) {
+		wg.Go(func() {
+			p, err := openProbe(file, c.names, c.channels)
+			if err != nil {
+				errs[0] = err
+				return
+			}
+			for s := range next {
+				sums[s], errs[s] = c.shard(ctx, p, s, len(sums))
+			}
+			if err := p.interpreter.Close(); err != nil {
+				errs[0] = errors.Join(errs[0], err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	for _, more := range sums[1:] {
+		for i, s := range more {
+			sums[0][i].merge(s)
 		}
-		if math.IsNaN(float64(low)) || math.IsNaN(float64(high)) {
-			return fmt.Errorf("layer %d gives values that are no numbers: the weights are broken", i)
+	}
+	for _, s := range sums[0] {
+		s.finish()
+	}
+	return sums[0], nil
+}
+
+// shard runs every count-th frame, beginning with the first-th.
+func (c *calibrator) shard(ctx context.Context, p *probe, first, count int) ([]*statistics, error) {
+	all := []*statistics{newStatistics(3)}
+	for _, channels := range c.channels {
+		all = append(all, newStatistics(channels))
+	}
+	var frames []vision.Frame
+	for i := first; i < len(c.frames); i += count {
+		frames = append(frames, c.frames[i])
+	}
+	err := p.each(ctx, frames, func(i int, input []float32, values [][]float32) error {
+		frame := first + i*count
+		tune := frame%c.every == 0
+		if err := all[0].add(input, frame, tune); err != nil {
+			return fmt.Errorf("the input: it %w", err)
 		}
-		s.min, s.max = low, high
-		addMeans(s.means, values[i], c.Samples)
-	}
-	return nil
-}
-
-func (c *Calibration) finishRanges() {
-	for i := range c.layers {
-		c.layers[i].histogram = newHistogram(c.layers[i].min, c.layers[i].max)
-	}
-}
-
-// addMeans adds the mean of each channel of one of that many samples.
-func addMeans(means []float64, values []float32, samples int) {
-	channels := len(means)
-	factor := float64(channels) / float64(len(values)) / float64(samples)
-	sums := make([]float64, channels)
-	for at := 0; at < len(values); at += channels {
-		for c, v := range values[at : at+channels] {
-			sums[c] += float64(v)
-		}
-	}
-	for c, s := range sums {
-		means[c] += s * factor
-	}
-}
-
-// probe is the float network with every layer's value as an output, and after them the values inside layers that int8
-// needs a range for.
-type probe struct {
-	interpreter *tflite.Interpreter
-	names       []string
-	channels    []int
-}
-
-func newProbe(net *nn.Network, w nn.Weights) (*probe, error) {
-	// Asked here because a ReLU hides them: XNNPACK clamps a NaN to zero.
-	for name, t := range w {
-		for _, v := range t.Data {
-			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-				return nil, fmt.Errorf("tensor %q holds values that are no numbers: training has diverged", name)
+		for k, v := range values {
+			if err := all[1+k].add(v, frame, tune); err != nil {
+				return fmt.Errorf("layer %s %w", c.names[k], err)
 			}
 		}
-	}
-	m, err := tflitefile.FromNetwork(net, w, tflitefile.Options{})
-	if err != nil {
-		return nil, err
-	}
-	p := &probe{names: append(layerNames(net), innerNames(m)...)}
-	m.Outputs = nil
-	for _, name := range p.names {
-		t := m.Find(name)
-		m.Outputs = append(m.Outputs, t)
-		p.channels = append(p.channels, m.Tensors[t].Shape[3])
-	}
-	file, err := tflitefile.Encode(m)
-	if err != nil {
-		return nil, err
-	}
-	if p.interpreter, err = tflite.Open(file, tflite.Options{}); err != nil {
-		return nil, err
-	}
-	return p, nil
+		if c.vectors != nil {
+			c.vectors[frame] = append([]float32(nil), values[c.embedding]...)
+		}
+		return nil
+	})
+	return all, err
 }
 
-// innerNames returns the values inside layers that become int8 with a range of their own.
-func innerNames(m *tflitefile.Model) []string {
-	var names []string
-	for i := range m.Operators {
-		name := m.Tensors[m.Operators[i].Outputs[0]].Name
-		if strings.HasSuffix(name, "/linear") || strings.HasSuffix(name, "/shifted") {
-			names = append(names, name)
-		}
+// tuning returns the frames the int8 model is run on, and their numbers.
+func (c *Calibration) tuning() (frames []vision.Frame, numbers []int) {
+	every := (len(c.frames) + tuneFrames - 1) / tuneFrames
+	for i := 0; i < len(c.frames); i += every {
+		frames, numbers = append(frames, c.frames[i]), append(numbers, i)
 	}
-	return names
+	return frames, numbers
 }
 
-func layerNames(net *nn.Network) []string {
-	names := make([]string, len(net.Layers))
-	for i := range net.Layers {
-		names[i] = net.Layers[i].Name
+func (c *Calibration) warn(net *nn.Network) {
+	if c.Samples < FewFrames {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("calibrated on %d pictures only: ranges from fewer than %d are chance; take 100 or more",
+			c.Samples, FewFrames))
 	}
-	return names
-}
-
-// each calls use with the input and the values of every frame, in the order of names; both are only valid during the call.
-func (p *probe) each(ctx context.Context, frames []vision.Frame, use func(input []float32, values [][]float32) error) error {
-	input, err := p.interpreter.InputFloat32(0)
-	if err != nil {
-		return err
-	}
-	values := make([][]float32, len(p.names))
-	for i := range values {
-		if values[i], err = p.interpreter.OutputFloat32(i); err != nil {
-			return err
+	for i, s := range c.layers {
+		dead := 0
+		for _, p := range s.peaks {
+			if p == 0 {
+				dead++
+			}
 		}
-	}
-	for _, f := range frames {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := vision.Float32(input, f); err != nil {
-			return err
-		}
-		if err := p.interpreter.Invoke(); err != nil {
-			return err
-		}
-		if err := use(input, values); err != nil {
-			return err
+		switch name := net.Layers[i].Name; {
+		case s.min == s.max:
+			c.Warnings = append(c.Warnings, fmt.Sprintf("layer %s gives %g whatever it sees: pictures all alike, or a layer that training has switched off", name, s.min))
+		case dead > len(s.peaks)/2:
+			c.Warnings = append(c.Warnings, fmt.Sprintf("layer %s: %d of %d channels are zero on every picture", name, dead, len(s.peaks)))
 		}
 	}
-	return nil
 }

@@ -66,12 +66,10 @@ func compare(ctx context.Context, p *probe, ints *tflite.Interpreter, frames []v
 	}
 	outputs := ints.Outputs()
 	signal, noise := make([]float64, len(outputs)), make([]float64, len(outputs))
-	next := 0
-	err = p.each(ctx, frames, func(_ []float32, values [][]float32) error {
-		if err := vision.Int8(input, frames[next]); err != nil {
+	err = p.each(ctx, frames, func(i int, _ []float32, values [][]float32) error {
+		if err := vision.Int8(input, frames[i]); err != nil {
 			return err
 		}
-		next++
 		if err := ints.Invoke(); err != nil {
 			return err
 		}

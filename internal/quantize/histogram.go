@@ -2,71 +2,114 @@ package quantize
 
 import "math"
 
-// bins is the resolution of a histogram: eight to each integer of int8.
-const bins = 2048
+// halfBins is the resolution of a histogram on each side of zero: eight bins to each of int8's integers, or four after
+// the range has just grown.
+const halfBins = 2048
 
-// histogram counts values between low and high.
+// histogram counts values in bins of one width on both sides of zero. It grows with what it is given: the width
+// doubles and neighbours are merged, so one pass over the data is enough. Zeros are counted apart, because int8 holds
+// zero exactly whatever the range.
 type histogram struct {
-	low, high float32
+	low, high float32 // the least and the largest value counted
+	width     float32 // of a bin; 0 before the first value that is not zero
 	counts    []uint64
-	total     uint64
+	zeros     uint64
+	total     uint64 // without the zeros
 }
 
-func newHistogram(low, high float32) histogram {
-	return histogram{low: low, high: high, counts: make([]uint64, bins)}
-}
-
-// add counts every value. Values must lie between low and high.
-func (h *histogram) add(values []float32) {
-	h.total += uint64(len(values))
-	width := h.high - h.low
-	if width <= 0 {
-		h.counts[0] += uint64(len(values))
+// add counts every value. None may be NaN or infinite; reach is no less than the largest magnitude among them.
+func (h *histogram) add(values []float32, reach float32) {
+	h.fit(reach)
+	if h.width == 0 {
+		h.zeros += uint64(len(values))
 		return
 	}
-	factor := bins / width
+	factor, low, high := 1/h.width, h.low, h.high
+	zeros := uint64(0)
 	for _, v := range values {
-		h.counts[min(max(int((v-h.low)*factor), 0), bins-1)]++
+		if v == 0 {
+			zeros++
+			continue
+		}
+		b := int(v*factor + halfBins) // truncating is rounding down, as the sum is not negative
+		h.counts[min(max(b, 0), 2*halfBins-1)]++
+		if v < low {
+			low = v
+		}
+		if v > high {
+			high = v
+		}
 	}
+	h.low, h.high = low, high
+	h.zeros += zeros
+	h.total += uint64(len(values)) - zeros
+}
+
+// fit widens the bins until a value of that magnitude has one.
+func (h *histogram) fit(reach float32) {
+	if reach == 0 {
+		return
+	}
+	if h.width == 0 {
+		h.counts = make([]uint64, 2*halfBins)
+		h.width = reach / (halfBins - 1)
+	}
+	for reach >= h.width*halfBins {
+		h.widen()
+	}
+}
+
+func (h *histogram) widen() {
+	h.width *= 2
+	merged := make([]uint64, 2*halfBins)
+	for b := range halfBins {
+		merged[halfBins/2+b] = h.counts[2*b] + h.counts[2*b+1]
+	}
+	h.counts = merged
+}
+
+// merge adds what another histogram has counted; the other is changed.
+func (h *histogram) merge(o *histogram) {
+	h.zeros += o.zeros
+	if o.width == 0 {
+		return
+	}
+	if h.width == 0 {
+		zeros := h.zeros
+		*h = *o
+		h.zeros = zeros
+		return
+	}
+	// The widths need not be a power of two apart, so bins go where their centres are.
+	h.fit(o.width * (halfBins - 1))
+	for b, c := range o.counts {
+		if c > 0 {
+			to := int(o.center(b)/float64(h.width) + halfBins)
+			h.counts[min(max(to, 0), 2*halfBins-1)] += c
+		}
+	}
+	h.total += o.total
+	h.low, h.high = min(h.low, o.low), max(h.high, o.high)
 }
 
 // center returns the value in the middle of bin b.
 func (h *histogram) center(b int) float64 {
-	return float64(h.low) + (float64(b)+0.5)*float64(h.high-h.low)/bins
+	return (float64(b-halfBins) + 0.5) * float64(h.width)
 }
 
-// outside returns the share of values below low or above high, to the resolution of a bin.
+// outside returns the share of values, zeros among them, below low or above high, to the resolution of a bin.
 func (h *histogram) outside(low, high float32) float64 {
-	if h.total == 0 {
+	if h.total+h.zeros == 0 {
 		return 0
 	}
-	slack := float64(h.high-h.low) / bins
+	slack := float64(h.width)
 	var n uint64
 	for b, c := range h.counts {
 		if v := h.center(b); v < float64(low)-slack || v > float64(high)+slack {
 			n += c
 		}
 	}
-	return float64(n) / float64(h.total)
-}
-
-// clip returns the range, cut symmetrically in steps, that int8 renders with the least mean squared error: the
-// rounding error of all values inside against the distance of those outside. Values of zero are exact whatever the
-// range and do not count as rounded.
-func (h *histogram) clip() (low, high float32) {
-	low, high = min(h.low, 0), max(h.high, 0)
-	if h.total == 0 || high-low <= 0 {
-		return low, high
-	}
-	best, bestLow, bestHigh := math.Inf(1), low, high
-	for step := range 80 {
-		keep := 1 - 0.01*float32(step)
-		l, r := low*keep, high*keep
-		if e := h.squaredError(float64(l), float64(r)); e < best {
-			best, bestLow, bestHigh = e, l, r
-		}
-	}
-	return bestLow, bestHigh
+	return float64(n) / float64(h.total+h.zeros)
 }
 
 // squaredError is the sum of the squared errors of values rounded to 256 steps between low and high.
@@ -85,6 +128,58 @@ func (h *histogram) squaredError(low, high float64) float64 {
 		} else {
 			sum += float64(c) * rounding
 		}
+	}
+	return sum
+}
+
+// divergence is the Kullback-Leibler divergence of the values from what int8 makes of them between low and high: the
+// distribution with what lies outside moved to the ends, against the same evened out within each of the 255 steps.
+func (h *histogram) divergence(low, high float64) float64 {
+	step := (high - low) / 255
+	var mass, used [256]float64
+	clipped := make([]float64, len(h.counts))
+	index := func(v float64) int { return min(max(int(math.Round((v-low)/step)), 0), 255) }
+	first, last := -1, -1
+	for b, c := range h.counts {
+		if v := h.center(b); v < low-float64(h.width)/2 || v > high+float64(h.width)/2 {
+			continue
+		}
+		if first < 0 {
+			first = b
+		}
+		last = b
+		clipped[b] = float64(c)
+		if c > 0 {
+			mass[index(h.center(b))] += float64(c) // the outliers do not count here, as Migacz has it
+			used[index(h.center(b))]++
+		}
+	}
+	if first < 0 {
+		return math.Inf(1)
+	}
+	kept := 0.0
+	for _, m := range mass {
+		kept += m
+	}
+	for b, c := range h.counts {
+		switch {
+		case b < first:
+			clipped[first] += float64(c)
+		case b > last:
+			clipped[last] += float64(c)
+		}
+	}
+	sum := 0.0
+	for b := first; b <= last; b++ {
+		if clipped[b] == 0 {
+			continue
+		}
+		p := clipped[b] / float64(h.total)
+		q := 1e-9 // of a bin that only outliers were moved to
+		if k := index(h.center(b)); used[k] > 0 && h.counts[b] > 0 {
+			q = mass[k] / used[k] / kept
+		}
+		sum += p * math.Log(p/q)
 	}
 	return sum
 }

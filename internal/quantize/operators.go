@@ -1,6 +1,10 @@
 package quantize
 
-import "xbmedge/internal/tflitefile"
+import (
+	"fmt"
+
+	"xbmedge/internal/tflitefile"
+)
 
 // hardSwish replaces a HARD_SWISH by x times a gate of three simple operators, because XNNPACK of TensorFlow Lite 2.9
 // has none for int8 and the plain kernel takes longer than the convolution before it: x+3, whose int8 holds 0 to 6 and
@@ -50,4 +54,19 @@ func (q *quantizer) generalisedMean(i int, op *tflitefile.Operator) error {
 	q.setActivation(out, p)
 	m.Operators = append(m.Operators, *op, tflitefile.Operator{Op: tflitefile.Quantize, Inputs: op.Outputs, Outputs: []int{out}})
 	return nil
+}
+
+// rescale gives the inputs of a CONCATENATION the scale of its output, which the kernels ask for, with a QUANTIZE where
+// they have another.
+func (q *quantizer) rescale(i int, op *tflitefile.Operator, p params) {
+	m := q.model
+	for k, in := range op.Inputs {
+		if q.activations[in] == p {
+			continue
+		}
+		t := m.AddTensor(tflitefile.Tensor{Name: fmt.Sprintf("%s/rescaled%d", q.net.Layers[i].Name, k), Shape: m.Tensors[in].Shape})
+		q.setActivation(t, p)
+		m.Operators = append(m.Operators, tflitefile.Operator{Op: tflitefile.Quantize, Inputs: []int{in}, Outputs: []int{t}})
+		op.Inputs[k] = t
+	}
 }

@@ -26,11 +26,15 @@ const (
 	halfStep = 0.5 / 127.5
 )
 
-// Options chooses how to quantise. The zero value is what measured best.
+// Options chooses how to quantise. The zero value is quick and good; Search finds what is best for a network.
 type Options struct {
-	MinMax           bool     // keep the whole range of every activation instead of clipping rare outliers
+	Method           Method   // how activations are ranged; empty means MSE
+	Percentile       float64  // for the method Percentile; 0 means DefaultPercentile
 	NoBiasCorrection bool     // do not make up for the mean error of rounded weights
 	Outputs          []string // names of the output layers; empty means the last
+	// Fixed is an int8 model of the network's first layers, a frozen trunk, or of all of them. Layers that it holds, by
+	// name, keep its scales, zero points, weights and biases to the bit; only the others are quantised.
+	Fixed *tflitefile.Model
 }
 
 // Report says what was chosen for every layer.
@@ -47,6 +51,24 @@ type LayerReport struct {
 	Clipped   float64 // share of the values that lie outside the range int8 can hold
 }
 
+func (o *Options) check() error {
+	if o.Method == Auto {
+		return fmt.Errorf("method %s measures the others: call Search", Auto)
+	}
+	if o.Method != "" {
+		if _, err := ParseMethod(string(o.Method)); err != nil {
+			return err
+		}
+	}
+	if o.Percentile == 0 {
+		o.Percentile = DefaultPercentile
+	}
+	if !(o.Percentile > 50 && o.Percentile <= 100) { // the negation also catches NaN
+		return fmt.Errorf("a percentile of %g: take one above 50 and up to 100", o.Percentile)
+	}
+	return nil
+}
+
 // params is the quantisation of one activation tensor.
 type params struct {
 	scale float32
@@ -59,6 +81,9 @@ func Quantize(net *nn.Network, w nn.Weights, cal *Calibration, opt Options) (*tf
 	if len(cal.layers) != len(net.Layers) {
 		return nil, nil, fmt.Errorf("quantise %s: the calibration is for a network of %d layers, not %d",
 			net.Name, len(cal.layers), len(net.Layers))
+	}
+	if err := opt.check(); err != nil {
+		return nil, nil, fmt.Errorf("quantise %s: %w", net.Name, err)
 	}
 	m, err := tflitefile.FromNetwork(net, w, tflitefile.Options{Outputs: opt.Outputs})
 	if err != nil {
@@ -124,6 +149,12 @@ func (q *quantizer) operator(i int, op *tflitefile.Operator) error {
 	q.setActivation(op.Outputs[0], p)
 	switch op.Op {
 	case tflitefile.Conv2D, tflitefile.DepthwiseConv2D:
+		if fixed, err := q.fixedWeights(op); fixed || err != nil {
+			if err != nil {
+				return err
+			}
+			break
+		}
 		q.weights(i, op)
 	case tflitefile.Add, tflitefile.Mul:
 		for _, t := range op.Inputs {
@@ -132,6 +163,8 @@ func (q *quantizer) operator(i int, op *tflitefile.Operator) error {
 	case tflitefile.HardSwish:
 		q.hardSwish(i, op)
 		return nil
+	case tflitefile.Concatenation:
+		q.rescale(i, op, p)
 	}
 	q.model.Operators = append(q.model.Operators, *op)
 	return nil
@@ -143,15 +176,18 @@ func (q *quantizer) outputParams(i int, op *tflitefile.Operator) (params, error)
 	switch op.Op {
 	case tflitefile.Pad, tflitefile.MaxPool2D, tflitefile.AveragePool2D:
 		return q.activations[op.Inputs[0]], nil
+	case tflitefile.Logistic: // the only one that the kernels take
+		return params{scale: 1.0 / 256, zero: -128}, nil
 	}
-	stats, ok := q.cal.inner[q.model.Tensors[op.Outputs[0]].Name]
+	name := q.model.Tensors[op.Outputs[0]].Name
+	if p, ok, err := q.fixedParams(name); ok || err != nil {
+		return p, err
+	}
+	stats, ok := q.cal.inner[name]
 	if !ok {
 		stats = q.cal.layers[i]
 	}
-	low, high := stats.min, stats.max
-	if !q.opt.MinMax {
-		low, high = stats.histogram.clip()
-	}
+	low, high := rangeOf(stats, q.opt.Method, q.opt.Percentile)
 	return chooseParams(low, high)
 }
 
@@ -168,7 +204,7 @@ func (q *quantizer) scalar(tensor int) {
 }
 
 func (q *quantizer) report(i int) LayerReport {
-	stats, p := &q.cal.layers[i], q.activations[q.model.Find(q.net.Layers[i].Name)]
+	stats, p := q.cal.layers[i], q.activations[q.model.Find(q.net.Layers[i].Name)]
 	return LayerReport{
 		Name: q.net.Layers[i].Name, Min: stats.min, Max: stats.max, Scale: p.scale, ZeroPoint: p.zero,
 		Clipped: stats.histogram.outside(p.scale*float32(-128-p.zero), p.scale*float32(127-p.zero)),

@@ -41,27 +41,6 @@ func TestChooseParams(t *testing.T) {
 	}
 }
 
-func TestClipCutsOutliersOnly(t *testing.T) {
-	even := newHistogram(-1, 1)
-	outlier := newHistogram(-1, 100)
-	for i := range 100_000 {
-		v := float32(i%2001)/1000 - 1
-		even.add([]float32{v})
-		outlier.add([]float32{v})
-	}
-	outlier.add([]float32{100})
-	if low, high := even.clip(); low > -0.95 || high < 0.95 {
-		t.Errorf("evenly spread values were clipped to %g … %g", low, high)
-	}
-	if _, high := outlier.clip(); high > 90 || high < 50 {
-		// At 87: 100,000 × (88/255)²/12 + 13² is the least that can be had.
-		t.Errorf("one value in 100,000 at 100, the rest below 1: clipped at %g, want 87", high)
-	}
-	if got := outlier.outside(-1, 50); math.Abs(got-1.0/100_001) > 1e-9 {
-		t.Errorf("share outside = %g", got)
-	}
-}
-
 // randomFrames are pictures of a few coloured rectangles: random pixels would all look the same to a network.
 func randomFrames(n, size int, seed uint64) []vision.Frame {
 	rng := rand.New(rand.NewPCG(seed, 1))
@@ -169,7 +148,7 @@ func TestSmallNetwork(t *testing.T) {
 	cal := calibrate(t, net, w, randomFrames(60, 32, 1))
 	test := randomFrames(40, 32, 2)
 	want := embedAll(t, floatModel(t, net, w), test, false)
-	for _, opt := range []Options{{}, {MinMax: true}, {NoBiasCorrection: true}} {
+	for _, opt := range []Options{{}, {Method: MinMax}, {NoBiasCorrection: true}} {
 		m, report, err := Quantize(net, w, cal, opt)
 		if err != nil {
 			t.Fatal(err)
@@ -302,23 +281,11 @@ func TestHalfStep(t *testing.T) {
 		frames[1].Pix[k] = brightest
 	}
 	cal := calibrate(t, net, w, frames)
-	m, _, err := Quantize(net, w, cal, Options{MinMax: true, NoBiasCorrection: true})
+	m, _, err := Quantize(net, w, cal, Options{Method: MinMax, NoBiasCorrection: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := tflite.Open(encode(t, m), tflite.Options{Plain: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := i.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	in, err := i.InputInt8(0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	i, in := open(t, encode(t, m), tflite.Options{Plain: true})
 	info, bias := i.Outputs()[0], 0.0
 	for p := range brightest + 1 {
 		for k := range in {

@@ -66,7 +66,7 @@ func (q *quantizer) inputMeans(i int) []float64 {
 	if j := q.net.Layers[i].Inputs[0]; j != nn.Input {
 		return q.cal.layers[j].means
 	}
-	return q.cal.inputMeans
+	return q.cal.input.means
 }
 
 // kernel finds its way through a weight as tflitefile lays it out: [out, k, k, in], or [1, k, k, channels].

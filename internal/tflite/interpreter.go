@@ -22,7 +22,7 @@ const maxThreads = 64
 // Interpreter is an opened model. It is not safe for concurrent use, and must be closed.
 type Interpreter struct {
 	interpreter     *tf.Interpreter // owns the options, the delegate and the model; nil after Close
-	delegated       bool
+	xnnpack         *xnnpack        // owned by the interpreter; nil without
 	inputs, outputs []tensor
 }
 
@@ -86,9 +86,10 @@ func build(data []byte, opt Options) (*Interpreter, error) {
 		return nil, errors.New("out of memory")
 	}
 	options.SetNumThread(opt.Threads)
+	var x *xnnpack
 	if !opt.Plain {
-		x, err := newXNNPack(opt.Threads)
-		if err != nil {
+		var err error
+		if x, err = newXNNPack(opt.Threads); err != nil {
 			options.Delete()
 			model.Delete()
 			return nil, err
@@ -105,7 +106,7 @@ func build(data []byte, opt Options) (*Interpreter, error) {
 		interpreter.Delete()
 		return nil, errRefused
 	}
-	return &Interpreter{interpreter: interpreter, delegated: !opt.Plain}, nil
+	return &Interpreter{interpreter: interpreter, xnnpack: x}, nil
 }
 
 // explain adds what the file itself says to a refusal.
@@ -210,7 +211,26 @@ func infos(tensors []tensor) []TensorInfo {
 }
 
 // Delegated reports whether XNNPACK takes part.
-func (i *Interpreter) Delegated() bool { return i.delegated }
+func (i *Interpreter) Delegated() bool { return i.xnnpack != nil }
+
+// Taken returns which operators XNNPACK computes, by their number in the file; the others run on TensorFlow Lite's own
+// kernels. It is what the interpreter's plan said when the model was opened.
+func (i *Interpreter) Taken() []int {
+	if i.xnnpack == nil || i.interpreter == nil {
+		return nil
+	}
+	return i.xnnpack.taken()
+}
+
+// Arena returns the bytes of the memory that the values share outside of XNNPACK: of the input, the output and what the
+// plain kernels compute. XNNPACK keeps what it computes to itself. It is 0 for a model that runs without XNNPACK, where
+// it is not known.
+func (i *Interpreter) Arena() int {
+	if i.xnnpack == nil || i.interpreter == nil {
+		return 0
+	}
+	return i.xnnpack.arena()
+}
 
 // InputInt8 returns input k as a view into the model's own memory, valid until Close. The error says when there is no
 // such input or it has another type. The same holds for the other five views.

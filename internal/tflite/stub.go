@@ -11,6 +11,9 @@ func Available() error { return ErrUnavailable }
 // Version returns the version of the TensorFlow Lite library, empty without one.
 func Version() string { return "" }
 
+// HeapInUse returns the bytes that TensorFlow Lite holds.
+func HeapInUse() int { return 0 }
+
 // Open returns ErrUnavailable.
 func Open([]byte, Options) (*Interpreter, error) { return nil, ErrUnavailable }
 
@@ -22,6 +25,12 @@ func (*Interpreter) Outputs() []TensorInfo { return nil }
 
 // Delegated reports whether XNNPACK takes part.
 func (*Interpreter) Delegated() bool { return false }
+
+// Taken returns which operators XNNPACK computes.
+func (*Interpreter) Taken() []int { return nil }
+
+// Arena returns the bytes of the memory that the values share outside of XNNPACK.
+func (*Interpreter) Arena() int { return 0 }
 
 // InputInt8 returns ErrUnavailable.
 func (*Interpreter) InputInt8(int) ([]int8, error) { return nil, ErrUnavailable }

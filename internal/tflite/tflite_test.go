@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -101,6 +102,50 @@ func TestOpenDescribesTensors(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// What version 2.9 of XNNPACK leaves to the plain kernels in files of others; it refuses old uint8 models as a whole.
+func TestTaken(t *testing.T) {
+	if !strings.HasPrefix(Version(), "2.9.") {
+		t.Skipf("what is taken is known of version 2.9, not %s", Version())
+	}
+	for file, left := range map[string][]string{
+		"mobilenet_v1_0.25_float.tflite": {"SQUEEZE"},
+		"mobilenet_v2_ptq.tflite":        {"QUANTIZE", "RESHAPE", "SOFTMAX", "QUANTIZE"},
+		"vww_96_int8.tflite":             {"AVERAGE_POOL_2D", "RESHAPE", "SOFTMAX"},
+	} {
+		raw := readModel(t, file)
+		m, err := tflitefile.Decode(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := HeapInUse()
+		i := open(t, raw, Options{})
+		if err := i.Invoke(); err != nil {
+			t.Fatal(err)
+		}
+		heap, in := HeapInUse()-before, i.Inputs()[0]
+		taken := i.Taken()
+		var got []string
+		for k := range m.Operators {
+			if !slices.Contains(taken, k) {
+				got = append(got, m.Operators[k].Name())
+			}
+		}
+		if d := cmp.Diff(left, got); d != "" {
+			t.Errorf("%s: left to the plain kernels (-want +got):\n%s", file, d)
+		}
+		if input := in.Len() * in.Type.Size(); i.Arena() < input || i.Arena() > 4*input {
+			t.Errorf("%s: arena of %d bytes for an input of %d and some small values", file, i.Arena(), input)
+		}
+		if HeapInUse() > 0 && heap < len(raw) {
+			t.Errorf("%s: %d bytes held for a file of %d, which is copied", file, heap, len(raw))
+		}
+	}
+	old := open(t, readModel(t, "mobilenet_v1_quant_embedding_extractor.tflite"), Options{})
+	if old.Taken() != nil || old.Arena() != 0 {
+		t.Errorf("without XNNPACK %v are taken, arena %d", old.Taken(), old.Arena())
 	}
 }
 

@@ -190,24 +190,33 @@ func (d *decoder) operator(t *flatbuffers.Table, codes []opcode) Operator {
 		o.Options.StrideW = int(opt.GetInt32Slot(vtable(1), 0))
 		o.Options.StrideH = int(opt.GetInt32Slot(vtable(2), 0))
 	}
+	dilated := func(slot int) {
+		o.Options.Dilated = opt.GetInt32Slot(vtable(slot), 1) != 1 || opt.GetInt32Slot(vtable(slot+1), 1) != 1
+	}
 	switch {
 	case o.Op == Conv2D && kind == conv2DOptions:
 		strides()
 		activation(3)
+		dilated(4)
 	case o.Op == DepthwiseConv2D && kind == depthwiseConv2DOptions:
 		strides()
 		o.Options.DepthMultiplier = int(opt.GetInt32Slot(vtable(3), 0))
 		activation(4)
+		dilated(5)
 	case (o.Op == MaxPool2D || o.Op == AveragePool2D) && kind == pool2DOptions:
 		strides()
 		o.Options.FilterW = int(opt.GetInt32Slot(vtable(3), 0))
 		o.Options.FilterH = int(opt.GetInt32Slot(vtable(4), 0))
 		activation(5)
-	case o.Op == Mul && kind == mulOptions:
+	case o.Op == Mul && kind == mulOptions, o.Op == Sub && kind == subOptions, o.Op == Div && kind == divOptions,
+		o.Op == L2Normalization && kind == l2NormOptions:
 		activation(0)
 	case o.Op == FullyConnected && kind == fullyConnectedOptions:
 		activation(0)
 		o.Options.KeepDims = opt.GetBoolSlot(vtable(2), false)
+	case o.Op == Concatenation && kind == concatenationOptions:
+		o.Options.Axis = int(opt.GetInt32Slot(vtable(0), 0))
+		activation(1)
 	case o.Op == Add && kind == addOptions:
 		activation(0)
 	case o.Op == Mean && kind == reducerOptions:

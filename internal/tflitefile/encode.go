@@ -20,10 +20,14 @@ const (
 	depthwiseConv2DOptions = 2
 	pool2DOptions          = 5
 	fullyConnectedOptions  = 8
+	concatenationOptions   = 10
 	addOptions             = 11
+	l2NormOptions          = 12
 	reshapeOptions         = 17
 	mulOptions             = 21
 	reducerOptions         = 27
+	subOptions             = 28
+	divOptions             = 29
 )
 
 // Encode returns the model as a .tflite file. The same model always gives the same bytes. It fails for a model that
@@ -247,7 +251,12 @@ func (e *encoder) options(o *Operator) (kind byte, table flatbuffers.UOffsetT, e
 		b.StartObject(1)
 		b.PrependInt8Slot(0, activation, 0)
 		return mulOptions, b.EndObject(), nil
-	case Pad, Maximum, Pow, HardSwish, Quantize, Dequantize: // nothing to choose
+	case Concatenation:
+		b.StartObject(2)
+		b.PrependInt32Slot(0, int32(opt.Axis), 0)
+		b.PrependInt8Slot(1, activation, 0)
+		return concatenationOptions, b.EndObject(), nil
+	case Pad, Maximum, Pow, HardSwish, Logistic, Quantize, Dequantize: // nothing to choose
 		return 0, 0, nil
 	case Mean:
 		b.StartObject(1)

@@ -64,6 +64,7 @@ func TestLiteRTReadsFloatNetworks(t *testing.T) {
 	kinds := kindsNetwork()
 	kindsWeights := testWeights(t, kinds)
 	kindsOutputs := []string{"stem", "max", "swish", "gate", "scale", "down", "avg", "add", "pool"}
+	foreign := foreignNetwork()
 	for _, tt := range []struct {
 		net     *nn.Network
 		weights nn.Weights
@@ -73,6 +74,7 @@ func TestLiteRTReadsFloatNetworks(t *testing.T) {
 		{net, w, []string{"stem", "add", "down", "pool", "embedding"}, 1},
 		{kinds, kindsWeights, kindsOutputs, 1},
 		{kinds, kindsWeights, kindsOutputs, 2},
+		{foreign, testWeights(t, foreign), []string{"stem", "max", "silu", "sigmoid", "concat", "pad", "avg", "pool"}, 1},
 	} {
 		m, err := FromNetwork(tt.net, tt.weights, Options{Outputs: tt.outputs, Batch: tt.batch})
 		if err != nil {

@@ -115,15 +115,20 @@ func (l *lowering) layer(i int) error {
 		y = l.emit(Add, opt, out, shape, inputs...)
 	case nn.Mul:
 		y = l.emit(Mul, opt, out, shape, inputs...)
-	case nn.GlobalAvg, nn.GeM:
+	case nn.GlobalAvg, nn.GeM, nn.Concat, nn.Pad:
 		if layer.Activation != nn.Linear && layer.Activation != "" {
-			return fmt.Errorf("a global pool with an activation is not supported")
+			return fmt.Errorf("a %s layer with an activation is not supported", layer.Kind)
 		}
-		if layer.Kind == nn.GeM {
+		switch layer.Kind {
+		case nn.GeM:
 			y = l.generalisedMean(layer, from, shape, inputs[0])
-			break
+		case nn.Concat:
+			y = l.emit(Concatenation, OpOptions{Axis: 3}, out, shape, inputs...)
+		case nn.Pad:
+			y = l.emit(Pad, OpOptions{}, out, shape, inputs[0], l.margins(layer.Name, layer.Around))
+		default:
+			y = l.emit(Mean, OpOptions{KeepDims: true}, out, shape, inputs[0], l.spatial())
 		}
-		y = l.emit(Mean, OpOptions{KeepDims: true}, out, shape, inputs[0], l.spatial())
 	default:
 		return fmt.Errorf("kind %q cannot be lowered", layer.Kind)
 	}

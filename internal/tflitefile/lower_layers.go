@@ -2,6 +2,7 @@ package tflitefile
 
 import (
 	"fmt"
+	"slices"
 
 	"xbmedge/internal/nn"
 )
@@ -36,31 +37,50 @@ func (l *lowering) pool(layer *nn.Layer, opt OpOptions, out string, from, to nn.
 	}
 	opt.StrideH, opt.StrideW, opt.FilterH, opt.FilterW = layer.Stride, layer.Stride, layer.Kernel, layer.Kernel
 	x, opt.Valid = l.pad(layer, from, x)
-	if opt.Valid && (op == AveragePool2D || !l.neverNegative(layer.Inputs[0])) {
+	padded := layer.Padding != nn.Valid && opt.Valid
+	if padded && (op == AveragePool2D || !l.neverNegative(layer.Inputs[0])) {
 		return 0, fmt.Errorf("a %s with symmetric padding is only supported where its input is a ReLU's, and it a maximum", layer.Kind)
 	}
 	return l.emit(op, opt, out, to, x), nil
 }
 
 func (l *lowering) neverNegative(i int) bool {
-	return i != nn.Input && (l.net.Layers[i].Activation == nn.ReLU || l.net.Layers[i].Activation == nn.ReLU6)
+	if i == nn.Input {
+		return false
+	}
+	layer := &l.net.Layers[i]
+	switch {
+	case layer.Activation == nn.ReLU || layer.Activation == nn.ReLU6:
+		return true
+	case layer.Kind == nn.Concat, layer.Kind == nn.MaxPool:
+		return !slices.ContainsFunc(layer.Inputs, func(j int) bool { return !l.neverNegative(j) })
+	}
+	return false
 }
 
 // pad adds the zeros of symmetric padding where SAME would put them elsewhere, and reports whether it did.
 func (l *lowering) pad(layer *nn.Layer, from nn.Shape, x int) (padded int, valid bool) {
 	top, bottom := layer.Pads(from.H)
 	left, right := layer.Pads(from.W)
+	if layer.Padding == nn.Valid {
+		return x, true
+	}
 	sameTop, sameBottom := nn.Padding(from.H, layer.Kernel, layer.Stride)
 	sameLeft, sameRight := nn.Padding(from.W, layer.Kernel, layer.Stride)
 	if top == sameTop && bottom == sameBottom && left == sameLeft && right == sameRight {
 		return x, false
 	}
-	by := l.model.AddTensor(Tensor{
-		Name: layer.Name + "/padding", Type: Int32, Shape: []int{4, 2},
-		Buffer: l.model.AddBuffer(Int32s([]int32{0, 0, int32(top), int32(bottom), int32(left), int32(right), 0, 0})),
-	})
+	around := nn.Margins{Top: top, Bottom: bottom, Left: left, Right: right}
 	shape := nn.Shape{H: from.H + top + bottom, W: from.W + left + right, C: from.C}
-	return l.emit(Pad, OpOptions{}, layer.Name+"/padded", shape, x, by), true
+	return l.emit(Pad, OpOptions{}, layer.Name+"/padded", shape, x, l.margins(layer.Name, around)), true
+}
+
+// margins returns a constant with what a PAD adds before and after each of the four dimensions.
+func (l *lowering) margins(layer string, a nn.Margins) int {
+	return l.model.AddTensor(Tensor{
+		Name: layer + "/padding", Type: Int32, Shape: []int{4, 2},
+		Buffer: l.model.AddBuffer(Int32s([]int32{0, 0, int32(a.Top), int32(a.Bottom), int32(a.Left), int32(a.Right), 0, 0})),
+	})
 }
 
 // generalisedMean lowers a GeM layer to four operators.
@@ -92,7 +112,7 @@ func lowerActivation(a nn.Activation) (fused Activation, after bool, err error) 
 		return ReLU, false, nil
 	case nn.ReLU6:
 		return ReLU6, false, nil
-	case nn.HSwish, nn.HSigmoid:
+	case nn.HSwish, nn.HSigmoid, nn.Sigmoid, nn.SiLU:
 		return None, true, nil
 	}
 	return 0, false, fmt.Errorf("activation %q cannot be lowered", a)
@@ -100,8 +120,14 @@ func lowerActivation(a nn.Activation) (fused Activation, after bool, err error) 
 
 // activate appends the operators of an activation that none can fuse.
 func (l *lowering) activate(layer *nn.Layer, shape nn.Shape, x int) int {
-	if layer.Activation == nn.HSwish {
+	switch layer.Activation {
+	case nn.HSwish:
 		return l.emit(HardSwish, OpOptions{}, layer.Name, shape, x)
+	case nn.Sigmoid:
+		return l.emit(Logistic, OpOptions{}, layer.Name, shape, x)
+	case nn.SiLU:
+		gate := l.emit(Logistic, OpOptions{}, layer.Name+"/gate", shape, x)
+		return l.emit(Mul, OpOptions{}, layer.Name, shape, x, gate)
 	}
 	three := l.constant(layer.Name+"/three", []int{1}, []float32{3})
 	sixth := l.constant(layer.Name+"/sixth", []int{1}, []float32{1.0 / 6})

@@ -119,9 +119,9 @@ const (
 )
 
 // OpOptions holds what the operators need besides their tensors; the fields that do not belong to one stay zero.
-// Dilation is always 1 in files written here.
+// Files written here are never dilated.
 type OpOptions struct {
-	Activation      Activation // CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, MUL, the pools
+	Activation      Activation // CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, SUB, MUL, DIV, CONCATENATION, L2_NORMALIZATION, the pools
 	Valid           bool       // CONV_2D, DEPTHWISE_CONV_2D, the pools: no padding in place of SAME
 	StrideH         int        // CONV_2D, DEPTHWISE_CONV_2D, the pools
 	StrideW         int
@@ -130,6 +130,8 @@ type OpOptions struct {
 	DepthMultiplier int   // DEPTHWISE_CONV_2D
 	KeepDims        bool  // MEAN, FULLY_CONNECTED
 	NewShape        []int // RESHAPE
+	Dilated         bool  // CONV_2D, DEPTHWISE_CONV_2D: a dilation other than 1, in files that are read
+	Axis            int   // CONCATENATION: the dimension that grows; negative ones count from the end
 }
 
 // Model is one graph with its constants.
@@ -168,7 +170,12 @@ func (m *Model) Find(name string) int {
 }
 
 // Data returns the constant bytes of tensor i, empty for a tensor that is computed.
-func (m *Model) Data(i int) []byte { return m.Buffers[m.Tensors[i].Buffer] }
+func (m *Model) Data(i int) []byte {
+	if len(m.Buffers) == 0 { // then all tensors are computed
+		return nil
+	}
+	return m.Buffers[m.Tensors[i].Buffer]
+}
 
 // maxElements bounds the size of one tensor, so that sizes in bytes never overflow, on 32-bit boards neither.
 const maxElements = min(1<<31, math.MaxInt/8)
@@ -255,6 +262,15 @@ func Int32s(values []int32) []byte {
 	out := make([]byte, 0, 4*len(values))
 	for _, v := range values {
 		out = binary.LittleEndian.AppendUint32(out, uint32(v))
+	}
+	return out
+}
+
+// ToInts reads little-endian int32 values; bytes beyond a multiple of four are left out.
+func ToInts(data []byte) []int {
+	out := make([]int, len(data)/4)
+	for i := range out {
+		out[i] = int(int32(binary.LittleEndian.Uint32(data[4*i:])))
 	}
 	return out
 }

@@ -8,21 +8,32 @@ import (
 // Op is the number of a built-in operator, as in the file.
 type Op int32
 
-// The operators this package writes, and Custom, which stands for one named by its model.
+// The operators this package writes or reads as layers, and Custom, which stands for one named by its model.
 const (
 	Add             Op = 0
 	AveragePool2D   Op = 1
+	Concatenation   Op = 2
 	Conv2D          Op = 3
 	DepthwiseConv2D Op = 4
 	Dequantize      Op = 6
 	FullyConnected  Op = 9
+	L2Normalization Op = 11
+	Logistic        Op = 14
 	MaxPool2D       Op = 17
 	Mul             Op = 18
+	Relu            Op = 19
+	Relu6           Op = 21
 	Reshape         Op = 22
+	Softmax         Op = 25
 	Custom          Op = 32
 	Pad             Op = 34
 	Mean            Op = 40
+	Sub             Op = 41
+	Div             Op = 42
+	Squeeze         Op = 43
 	Maximum         Op = 55
+	Minimum         Op = 57
+	ExpandDims      Op = 70
 	Pow             Op = 78
 	Quantize        Op = 114
 	HardSwish       Op = 117
@@ -50,7 +61,7 @@ func lowestVersion(op Op, int8s, keepDims bool) int {
 		return 3
 	case FullyConnected:
 		return 4
-	case Add, Mean, Mul, Pad, Maximum, MaxPool2D, AveragePool2D, Dequantize:
+	case Add, Mean, Mul, Pad, Maximum, MaxPool2D, AveragePool2D, Concatenation, Logistic, Quantize, Dequantize:
 		return 2
 	}
 	return 1

@@ -39,6 +39,20 @@ func kindsNetwork() *nn.Network {
 	}}
 }
 
+// foreignNetwork has what only networks made elsewhere have.
+func foreignNetwork() *nn.Network {
+	return &nn.Network{Name: "foreign", Input: nn.Shape{H: 13, W: 16, C: 3}, Layers: []nn.Layer{
+		{Name: "stem", Kind: nn.Conv, Inputs: []int{nn.Input}, Channels: 4, Kernel: 3, Stride: 2, Padding: nn.Valid, Activation: nn.ReLU},
+		{Name: "max", Kind: nn.MaxPool, Inputs: []int{0}, Channels: 4, Kernel: 3, Stride: 2, Padding: nn.Valid},
+		{Name: "silu", Kind: nn.Conv, Inputs: []int{1}, Channels: 3, Kernel: 1, Stride: 1, Activation: nn.SiLU},
+		{Name: "sigmoid", Kind: nn.Depthwise, Inputs: []int{1}, Channels: 4, Kernel: 3, Stride: 1, Activation: nn.Sigmoid},
+		{Name: "concat", Kind: nn.Concat, Inputs: []int{2, 1, 3}, Channels: 11},
+		{Name: "pad", Kind: nn.Pad, Inputs: []int{4}, Channels: 11, Around: nn.Margins{Top: 2, Left: 1, Right: 1}},
+		{Name: "avg", Kind: nn.AvgPool, Inputs: []int{5}, Channels: 11, Kernel: 2, Stride: 2, Padding: nn.Valid},
+		{Name: "pool", Kind: nn.GlobalAvg, Inputs: []int{6}, Channels: 11},
+	}}
+}
+
 func testWeights(t *testing.T, net *nn.Network) nn.Weights {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -87,13 +101,17 @@ func reference(t *testing.T, net *nn.Network, w nn.Weights, input []float32) map
 				in[k] = values[j]
 			}
 		}
-		y := layerReference(l, in, net.InputShapes(i, shapes)[0], shapes[i], w)
+		y := layerReference(l, in, net.InputShapes(i, shapes), shapes[i], w)
 		for k, v := range y {
 			switch l.Activation {
 			case nn.ReLU:
 				y[k] = max(v, 0)
 			case nn.ReLU6:
 				y[k] = min(max(v, 0), 6)
+			case nn.Sigmoid:
+				y[k] = 1 / (1 + math.Exp(-v))
+			case nn.SiLU:
+				y[k] = v / (1 + math.Exp(-v))
 			case nn.HSigmoid:
 				y[k] = min(max(v+3, 0), 6) / 6
 			case nn.HSwish:
@@ -105,8 +123,8 @@ func reference(t *testing.T, net *nn.Network, w nn.Weights, input []float32) map
 	return out
 }
 
-func layerReference(l *nn.Layer, in [][]float64, from, to nn.Shape, w nn.Weights) []float64 {
-	y := make([]float64, to.Size())
+func layerReference(l *nn.Layer, in [][]float64, shapes []nn.Shape, to nn.Shape, w nn.Weights) []float64 {
+	y, from := make([]float64, to.Size()), shapes[0]
 	switch l.Kind {
 	case nn.Add:
 		for i := range y {
@@ -115,6 +133,19 @@ func layerReference(l *nn.Layer, in [][]float64, from, to nn.Shape, w nn.Weights
 	case nn.Mul:
 		for i := range y {
 			y[i] = in[0][i] * in[1][i%len(in[1])]
+		}
+	case nn.Concat:
+		first := 0
+		for k, x := range in {
+			for i, v := range x {
+				y[i/shapes[k].C*to.C+first+i%shapes[k].C] = v
+			}
+			first += shapes[k].C
+		}
+	case nn.Pad:
+		for i, v := range in[0] {
+			row, col, c := i/(from.W*from.C)+l.Around.Top, i/from.C%from.W+l.Around.Left, i%from.C
+			y[(row*to.W+col)*to.C+c] = v
 		}
 	case nn.MaxPool, nn.AvgPool:
 		pool(y, in[0], l, from, to)

@@ -181,7 +181,7 @@ func TestEncodeRefuses(t *testing.T) {
 		{"buffer", func(m *Model) { m.Tensors[1].Buffer = 77 }, "buffer 77"},
 		{"scale", func(m *Model) { m.Tensors[0].Quant.Scale[0] = 0 }, "scale 0"},
 		{"scales", func(m *Model) { m.Tensors[1].Quant.Axis = 3; m.Tensors[1].Shape = []int{2, 1, 2, 1} }, "along dimension 3"},
-		{"unknown operator", func(m *Model) { m.Operators[1].Op = 2 }, "CONCATENATION cannot be written"},
+		{"unknown operator", func(m *Model) { m.Operators[1].Op = 5 }, "DEPTH_TO_SPACE cannot be written"},
 	} {
 		m := int8Model()
 		tc.harm(m)

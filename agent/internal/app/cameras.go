@@ -9,7 +9,6 @@ import (
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/pipeline"
-	"xbmedge/internal/gallery"
 	"xbmedge/internal/vision"
 )
 
@@ -20,26 +19,39 @@ type cameras struct {
 	// counts are of their capture processes.
 	counts map[string]*capture.Counts
 	off    []string
+
+	topK      int
+	threshold float32
+	matchers  []*matcher // of the enabled cameras
+	publisher *mqtt.Publisher
+	embedder  *shared
 }
 
 // newCameras builds cameras and starts nothing.
 func (a *App) newCameras(cfg *config.Config, parts Parts) (*cameras, error) {
-	set := &cameras{app: a, byID: map[string]*pipeline.Camera{}, counts: map[string]*capture.Counts{}}
-	publisher := mqtt.NewPublisher(a.topics, a.client, a.seq, parts.Gallery, parts.Quant)
-	embedder := &shared{embedder: parts.Embedder}
+	set := &cameras{
+		app: a, byID: map[string]*pipeline.Camera{}, counts: map[string]*capture.Counts{},
+		topK: cfg.Gallery.TopK, threshold: float32(cfg.Gallery.Threshold),
+		publisher: mqtt.NewPublisher(a.topics, a.client, a.seq, parts.Gallery, parts.Quant),
+		embedder:  &shared{embedder: parts.Embedder},
+	}
 	for id, cam := range cfg.Cameras {
 		if !cam.Enabled {
 			set.off = append(set.off, id)
 			continue
 		}
-		matcher, err := gallery.NewMatcher(parts.Gallery, cfg.Gallery.TopK, float32(cfg.Gallery.Threshold))
-		if err != nil {
-			return nil, fmt.Errorf("gallery.threshold: %w", err)
-		}
 		eye := newEye(cam, a.log.With("camera", id))
 		set.counts[id] = &eye.counts
+		asked := &matcher{}
+		set.matchers = append(set.matchers, asked)
+		var used pipeline.Embedder = set.embedder
+		var told pipeline.Publisher = set.publisher
+		if parts.Tap != nil {
+			used, told = parts.Tap.Camera(id, set.embedder, set.publisher)
+		}
+		var err error
 		set.byID[id], err = pipeline.New(cfg.Pipeline(id), pipeline.Deps{
-			Open: eye.open, Embedder: embedder, Matcher: matcher, Publisher: publisher, Results: parts.Results, Log: a.log,
+			Open: eye.open, Embedder: used, Matcher: asked, Publisher: told, Results: parts.Results, Log: a.log,
 			Watch: func(loop string) pipeline.Heartbeat {
 				return eye.watched(loop, a.health.Stage("camera "+id+": "+loop))
 			},
@@ -48,7 +60,7 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (*cameras, error) {
 			return nil, fmt.Errorf("camera %s: %w", id, err)
 		}
 	}
-	return set, nil
+	return set, set.setGallery(parts.Gallery)
 }
 
 // run runs the cameras until ctx ends or all have come to the end of their clips.

@@ -10,14 +10,6 @@ import (
 	"testing"
 )
 
-// TestMain lets this test program be the capture process that commands start: they start what they are themselves.
-func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && os.Args[1] == "capture" {
-		New().Main()
-	}
-	os.Exit(m.Run())
-}
-
 func call(t *testing.T, args ...string) (stdout string, err error) {
 	t.Helper()
 	var out, stderr bytes.Buffer

@@ -21,19 +21,19 @@ cameras and the broker, which may come later.`,
 		Examples: "xbm-agent check-config --config agent.yaml",
 		Setup: func(f *cli.Flags) cli.Func {
 			source := sourceFlags(f)
-			return func(_ context.Context, _ []string, stdout, _ io.Writer) error {
+			return func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
 				path, set := source()
 				cfg, err := config.Load(path, set...)
 				if err != nil {
 					return err
 				}
-				embedder, g, err := open(cfg, slog.New(slog.DiscardHandler))
+				with, err := open(ctx, cfg, slog.New(slog.DiscardHandler))
 				if err != nil {
 					return err
 				}
 				_, err = fmt.Fprintf(stdout, "good: node %s, model %s, %d identities, %d cameras\n",
-					cfg.Node, embedder.Model().Name, len(g.Entries()), len(cfg.Cameras))
-				return errors.Join(err, embedder.Close())
+					cfg.Node, with.model.Model().Name, len(with.gallery.Entries()), len(cfg.Cameras))
+				return errors.Join(err, with.model.Close())
 			}
 		},
 	}

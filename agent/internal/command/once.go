@@ -40,7 +40,7 @@ func once() cli.Command {
 		Examples: "xbm-agent once --model m.tflite --gallery things.gallery --image new.jpg",
 		Setup: func(f *cli.Flags) cli.Func {
 			var o onceFlags
-			f.StringVar(&o.model, "model", "", "embedding model `FILE` (.tflite)")
+			f.StringVar(&o.model, "model", "", "embedding model `FILE` (.xbm or .tflite)")
 			f.StringVar(&o.gallery, "gallery", "", "gallery `FILE`")
 			f.StringVar(&o.image, "image", "", "picture `FILE` (JPEG or PNG)")
 			f.Float64Var(&o.threshold, "threshold", 0, "least `COSINE` of a known thing; 0: the gallery's own")
@@ -53,13 +53,13 @@ func once() cli.Command {
 	}
 }
 
-func (o *onceFlags) run(_ context.Context, _ []string, stdout, stderr io.Writer) (err error) {
-	embedder, err := openModel(o.model, o.threads, newLogger(stderr, config.Log{Level: "info"}))
+func (o *onceFlags) run(ctx context.Context, _ []string, stdout, stderr io.Writer) (err error) {
+	embedder, err := openModel(ctx, o.model, o.threads, newLogger(stderr, config.Log{Level: "info"}))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, embedder.Close()) }()
-	g, err := loadGallery(o.gallery, embedder)
+	g, err := embedder.LoadGallery(o.gallery)
 	if err != nil {
 		return err
 	}

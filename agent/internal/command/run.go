@@ -14,20 +14,25 @@ import (
 	"xbmedge/agent/internal/board"
 	"xbmedge/agent/internal/capture"
 	"xbmedge/agent/internal/config"
+	"xbmedge/agent/internal/control"
+	"xbmedge/agent/internal/curator"
+	"xbmedge/agent/internal/model"
 	"xbmedge/agent/internal/results"
 	"xbmedge/agent/internal/systemd"
+	"xbmedge/agent/internal/tap"
 	"xbmedge/camera"
 	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
-	"xbmedge/internal/embed"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/tflite"
+	"xbmedge/internal/vision"
 )
 
 // runFlags is the command line of run.
 type runFlags struct {
 	load             func() (*config.Config, error)
 	results, summary string
+	control          string
 }
 
 func run() cli.Command {
@@ -43,6 +48,8 @@ xbm-agent run --config agent.yaml --set mqtt.broker=tcp://broker:1883 --set log.
 		Setup: func(f *cli.Flags) cli.Func {
 			o := runFlags{load: configFlags(f)}
 			f.StringVar(&o.results, "results", "", "write the outcome of every frame to this `FILE`, one JSON object a line")
+			f.StringVar(&o.control, "control", "auto", "socket `FILE` through which the gallery is changed; auto: control.sock in the folder that "+
+				"the service manager makes for the program, and none without one")
 			f.StringVar(&o.summary, "summary", "", "write what was done to this `FILE` at the end (JSON)")
 			return o.run
 		},
@@ -58,12 +65,16 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 		return setupError{err}
 	}
 	log := newLogger(stderr, cfg.Log)
-	embedder, g, err := open(cfg, log)
+	with, err := open(ctx, cfg, log)
 	if err != nil {
 		return setupError{err}
 	}
-	r := &reloader{load: o.load, embedder: embedder, log: log}
-	defer func() { err = errors.Join(err, r.embedder.Close()) }()
+	g := with.gallery
+	if damage := g.Recovered(); damage != nil {
+		log.Error("the gallery was damaged", "error", damage)
+	}
+	r := &reloader{load: o.load, model: with.model, log: log}
+	defer func() { err = errors.Join(err, r.model.Close()) }()
 	if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
 		log.Warn("the state folder cannot be made; nothing is kept across restarts", "error", err)
 	}
@@ -77,7 +88,8 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 		return err
 	}
 	parts := app.Parts{
-		Embedder: embedder, Quant: embedder.Model().Quant, Gallery: g, Manager: manager, Board: board.New("/"), Log: log,
+		Embedder: with.model, Tap: tap.New(with.model.InputSize()), Quant: with.model.Model().Quant, Gallery: g, Manager: manager,
+		Board: board.New("/"), Log: log,
 	}
 	if o.results != "" {
 		file, failed := results.Create(o.results)
@@ -91,15 +103,52 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 	if err != nil {
 		return setupError{err}
 	}
-	log.Info("agent starts", "node", cfg.Node, "model", embedder.Model().Name, "identities", len(g.Entries()),
+	with.versions.Ran(with.model.Info)
+	log.Info("agent starts", "node", cfg.Node, "model", with.model.Model().Name, "identities", len(g.Entries()),
 		"embeddings", g.Len(), "threshold", g.Threshold())
 	r.app, r.parts = a, parts
+	if socket := o.socket(); socket != "" {
+		r.curator = curator.New(curatorParts(cfg, a, with.model, parts.Tap, log))
+		server, failed := control.Listen(socket, r.curator, log) //nolint:contextcheck // it ends with Close
+		if failed != nil {
+			return failed
+		}
+		defer func() { err = errors.Join(err, server.Close()) }()
+	}
 	err = withReloads(ctx, r, hangups, a.Run)
 	if o.summary != "" {
 		err = errors.Join(err, atomicfile.WriteJSON(o.summary, 0o644, a.Summary()))
 	}
 	return err
 }
+
+// socket returns where the gallery can be changed, "" for nowhere.
+func (o *runFlags) socket() string {
+	if o.control != "auto" {
+		return o.control
+	}
+	if os.Getenv("RUNTIME_DIRECTORY") == "" {
+		return ""
+	}
+	return control.DefaultPath()
+}
+
+// curatorParts are what changes to the gallery of an agent work with.
+func curatorParts(cfg *config.Config, a *app.App, m *model.Model, seen *tap.Tap, log *slog.Logger) curator.Parts {
+	return curator.Parts{
+		Path: cfg.Gallery.Path, Live: seen, Log: log, Use: a.SetGallery,
+		Model: func() (curator.Embedder, error) { return inTurns{m, a}, nil },
+	}
+}
+
+// inTurns is the model of an agent's cameras, for others to use in turns with them.
+type inTurns struct {
+	*model.Model
+	app *app.App
+}
+
+// Embed waits for its turn.
+func (m inTurns) Embed(dst []float32, f vision.Frame) error { return m.app.Embed(dst, f) }
 
 // withReloads runs the agent and reloads it at each signal, until the agent ends.
 func withReloads(ctx context.Context, r *reloader, signals <-chan os.Signal, run func(context.Context) error) error {
@@ -131,27 +180,6 @@ func configFlags(f *cli.Flags) (load func() (*config.Config, error)) {
 	return func() (*config.Config, error) { return config.Load(*path, set...) }
 }
 
-// open refuses parts that are missing, and opens the model and its gallery.
-func open(cfg *config.Config, log *slog.Logger) (*embed.Embedder, *gallery.Gallery, error) {
-	if err := tflite.Available(); err != nil {
-		return nil, nil, err
-	}
-	for id, cam := range cfg.Cameras {
-		if err := checkCamera(cam.Source()); cam.Enabled && err != nil {
-			return nil, nil, fmt.Errorf("cameras.%s: %w", id, err)
-		}
-	}
-	embedder, err := openModel(cfg.Model.Path, cfg.Model.Threads, log)
-	if err != nil {
-		return nil, nil, fmt.Errorf("model.path: %w", err)
-	}
-	g, err := loadGallery(cfg.Gallery.Path, embedder)
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("gallery.path: %w", err), embedder.Close())
-	}
-	return embedder, g, nil
-}
-
 // checkCamera refuses a source that no program here can read.
 func checkCamera(cfg camera.Config) error {
 	if err := camera.Check(cfg); err != nil || !cfg.Apart() {
@@ -161,30 +189,45 @@ func checkCamera(cfg camera.Config) error {
 	return err
 }
 
-func openModel(path string, threads int, log *slog.Logger) (*embed.Embedder, error) {
+// opened is what the agent recognises with.
+type opened struct {
+	model    *model.Model
+	gallery  *gallery.Gallery
+	versions *model.Versions
+}
+
+// open refuses parts that are missing, and opens the model and its gallery.
+func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (*opened, error) {
 	if err := tflite.Available(); err != nil {
 		return nil, err
 	}
-	model, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read model: %w", err)
+	for id, cam := range cfg.Cameras {
+		if err := checkCamera(cam.Source()); cam.Enabled && err != nil {
+			return nil, fmt.Errorf("cameras.%s: %w", id, err)
+		}
 	}
-	embedder, err := embed.New(model, embed.Options{Threads: threads, Log: log})
+	versions, err := model.OpenVersions(cfg.StateDir, log)
 	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", path, err)
+		return nil, fmt.Errorf("state_dir: %w", err)
 	}
-	return embedder, nil
+	m, err := model.Open(ctx, model.Options{
+		Path: cfg.Model.Path, Threads: cfg.Model.Threads, Keys: cfg.Model.Keys, Trial: &model.Trial{}, Log: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("model.path: %w", err)
+	}
+	if err := versions.Check(m.Info); err != nil && !cfg.Model.AllowDowngrade {
+		return nil, errors.Join(fmt.Errorf("model.path: %w", err), m.Close())
+	}
+	g, err := m.LoadGallery(cfg.Gallery.Path)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("gallery.path: %w", err), m.Close())
+	}
+	m.Describe(log, g)
+	return &opened{m, g, versions}, nil
 }
 
-func galleryModel(e *embed.Embedder) gallery.Model {
-	m := e.Model()
-	return gallery.Model{Name: m.Name, SHA256: m.SHA256, Dim: m.Dim}
-}
-
-func loadGallery(path string, e *embed.Embedder) (*gallery.Gallery, error) {
-	g, err := gallery.Load(path, galleryModel(e))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w; make it with `xbm-agent enroll`", err)
-	}
-	return g, err
+// openModel opens a model without trying it first, for commands that are no service.
+func openModel(ctx context.Context, path string, threads int, log *slog.Logger) (*model.Model, error) {
+	return model.Open(ctx, model.Options{Path: path, Threads: threads, Log: log})
 }

@@ -119,7 +119,7 @@ sudo xbm-agent service install --no-start`,
 				if err := prepare(ctx, o.config); err != nil {
 					return err
 				}
-				ready := canStart(o.config)
+				ready := canStart(ctx, o.config)
 				if err := service.Install(ctx, text, !*noStart && ready == nil); err != nil {
 					return err
 				}
@@ -135,16 +135,16 @@ sudo xbm-agent service install --no-start`,
 }
 
 // canStart returns why the agent cannot start with a configuration.
-func canStart(path string) error {
+func canStart(ctx context.Context, path string) error {
 	cfg, err := config.Load(path)
 	if err != nil {
 		return err
 	}
-	embedder, _, err := open(cfg, slog.New(slog.DiscardHandler))
+	with, err := open(ctx, cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
-	return embedder.Close()
+	return with.model.Close()
 }
 
 // prepare makes what the unit file names: the user and the folder of secrets.

@@ -8,6 +8,7 @@ import (
 	"runtime"
 
 	"xbmedge/agent/internal/capture"
+	"xbmedge/internal/bundle"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/tflite"
 )
@@ -18,7 +19,8 @@ type versions struct {
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 	TFLite   string `json:"tflite"`
-	Camera   string `json:"camera"` // gocv and OpenCV, in xbm-capture
+	Camera   string `json:"camera"`  // gocv and OpenCV, in xbm-capture
+	Bundles  string `json:"bundles"` // the form of bundles that it reads
 }
 
 func version() cli.Command {
@@ -36,7 +38,7 @@ func version() cli.Command {
 func currentVersions(ctx context.Context) versions {
 	return versions{
 		Version: cli.Version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		TFLite: tflite.Version(), Camera: opencvVersion(ctx),
+		TFLite: tflite.Version(), Camera: opencvVersion(ctx), Bundles: bundle.Schema,
 	}
 }
 
@@ -51,8 +53,8 @@ func printVersion(ctx context.Context, stdout io.Writer, asJSON bool) error {
 		}
 		return version
 	}
-	_, err := fmt.Fprintf(stdout, "xbm-agent %s, %s, %s\nTensorFlow Lite: %s\nOpenCV: %s\n",
-		v.Version, v.Go, v.Platform, part(v.TFLite), part(v.Camera))
+	_, err := fmt.Fprintf(stdout, "xbm-agent %s, %s, %s\nTensorFlow Lite: %s\nOpenCV: %s\nBundles: %s\n",
+		v.Version, v.Go, v.Platform, part(v.TFLite), part(v.Camera), v.Bundles)
 	return err
 }
 

@@ -41,8 +41,10 @@ type Log struct {
 
 // Model is the embedding model.
 type Model struct {
-	Path    string `yaml:"path"`
-	Threads int    `yaml:"threads"`
+	Path           string   `yaml:"path"` // a bundle (.xbm) or a bare .tflite file
+	Threads        int      `yaml:"threads"`
+	Keys           []string `yaml:"keys"` // public keys or their files; empty: the model need not be signed
+	AllowDowngrade bool     `yaml:"allow_downgrade"`
 }
 
 // Gallery holds the enrolled things.
@@ -106,7 +108,7 @@ func Default() *Config {
 	return &Config{
 		StateDir: "/var/lib/xbm-agent",
 		Log:      Log{Level: "info", Format: "text"},
-		Model:    Model{Threads: 1},
+		Model:    Model{Threads: 1, Keys: []string{}},
 		Gallery:  Gallery{TopK: 3},
 		MQTT: MQTT{
 			Broker: "tcp://localhost:1883", Base: "xbm",
@@ -163,7 +165,7 @@ func (c *Config) Validate() error {
 	oneOf(&f, "log.level", c.Log.Level, "debug", "info", "warn", "error")
 	oneOf(&f, "log.format", c.Log.Format, "text", "json")
 	if c.Model.Path == "" {
-		f.Addf("model.path", "is empty; name the .tflite file")
+		f.Addf("model.path", "is empty; name the bundle (.xbm) or the .tflite file")
 	}
 	if c.Model.Threads < 1 || c.Model.Threads > 64 {
 		f.Addf("model.threads", "%d; want 1 to 64", c.Model.Threads)

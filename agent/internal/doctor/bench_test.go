@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/doctor"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/systemd"
@@ -83,7 +84,7 @@ func newBench(t *testing.T) *bench {
 			return near, far.Close()
 		},
 		Probe:     func(context.Context, mqtt.Config) error { return nil },
-		OpenModel: func(string, int) (doctor.Embedder, error) { return model{}, nil },
+		OpenModel: opens(model{}, nil),
 		Libcamera: func(camera.Config) error { return nil },
 		Systemd: func() (*systemd.Service, error) {
 			return &systemd.Service{Systemctl: func(_ context.Context, args ...string) (string, error) {
@@ -171,6 +172,13 @@ func (b *bench) asUser() { b.UID, b.User = 1000, "pi" }
 func (b *bench) run() []doctor.Finding {
 	b.t.Helper()
 	return doctor.Run(b.t.Context(), b.Host, configured, b.set...)
+}
+
+// opens returns a function that opens a model.
+func opens(e doctor.Embedder, err error) func(context.Context, string, config.Model) (doctor.Opened, error) {
+	return func(context.Context, string, config.Model) (doctor.Opened, error) {
+		return doctor.Opened{Embedder: e}, err
+	}
 }
 
 // model is one that works.

@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/doctor"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/systemd"
@@ -111,10 +112,10 @@ func TestFindings(t *testing.T) {
 			doctor.Finding{Check: "configuration", Level: doctor.Fault, Found: "track: 3 agreeing frames in a window of 1", Remedy: "correct it"},
 		},
 		{"a model that is none", func(b *bench) {
-			b.OpenModel = func(string, int) (doctor.Embedder, error) { return nil, errors.New("no flatbuffer") }
+			b.OpenModel = opens(nil, errors.New("no flatbuffer"))
 		}, doctor.Finding{Check: "model", Level: doctor.Fault, Found: "m.tflite cannot be used: no flatbuffer", Remedy: "copy the model again"}},
 		{"a model that fails", func(b *bench) {
-			b.OpenModel = func(string, int) (doctor.Embedder, error) { return model{errors.New("NaN")}, nil }
+			b.OpenModel = opens(model{errors.New("NaN")}, nil)
 		}, doctor.Finding{Check: "model", Level: doctor.Fault, Found: "m.tflite does not work: NaN", Remedy: "make the model again"}},
 		{
 			"a model the service may not read", func(b *bench) { b.files["/etc/xbm-agent/m.tflite"] = doctor.File{Mode: 0o600} },
@@ -460,9 +461,9 @@ func TestHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		release := make(chan struct{})
-		b.OpenModel = func(string, int) (doctor.Embedder, error) {
+		b.OpenModel = func(context.Context, string, config.Model) (doctor.Opened, error) {
 			<-release
-			return nil, errors.New("late")
+			return doctor.Opened{}, errors.New("late")
 		}
 		b.Probe = func(ctx context.Context, _ mqtt.Config) error {
 			<-ctx.Done()

@@ -19,9 +19,13 @@ import (
 
 	"xbmedge/agent/internal/board"
 	"xbmedge/agent/internal/capture"
+	"xbmedge/agent/internal/config"
+	"xbmedge/agent/internal/model"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/systemd"
 	"xbmedge/camera"
+	"xbmedge/internal/bundle"
+	"xbmedge/internal/bundle/parity"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/embed"
 	"xbmedge/internal/tflite"
@@ -51,7 +55,7 @@ type Host struct {
 	Dial         func(ctx context.Context, network, address string) (net.Conn, error)
 	Probe        func(ctx context.Context, cfg mqtt.Config) error
 	Systemd      func() (*systemd.Service, error)
-	OpenModel    func(path string, threads int) (Embedder, error)
+	OpenModel    func(ctx context.Context, path string, cfg config.Model) (Opened, error)
 	Libcamera    func(camera.Config) error // whether its program is installed
 }
 
@@ -92,6 +96,16 @@ type Embedder interface {
 }
 
 var _ Embedder = (*embed.Embedder)(nil)
+
+// Opened is a model that is open, and what is known of it.
+type Opened struct {
+	Embedder Embedder
+	Info     bundle.ModelInfo
+	Parity   *parity.Certificate // nil for a bare model
+}
+
+// trialLimit is the time that golden images may take; it is less than a check may.
+const trialLimit = limit * 8 / 10
 
 // This returns the machine the program runs on.
 func This(ctx context.Context) *Host {
@@ -185,16 +199,14 @@ func groupName(gid uint32) string {
 	return id
 }
 
-func openModel(path string, threads int) (Embedder, error) {
-	data, err := os.ReadFile(path)
+func openModel(ctx context.Context, path string, cfg config.Model) (Opened, error) {
+	m, err := model.Open(ctx, model.Options{
+		Path: path, Threads: cfg.Threads, Keys: cfg.Keys, Trial: &model.Trial{Limit: trialLimit}, Log: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
-		return nil, err
+		return Opened{}, err
 	}
-	e, err := embed.New(data, embed.Options{Threads: threads, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return nil, err
-	}
-	return e, nil
+	return Opened{m.Embedder, m.Info, m.Parity}, nil
 }
 
 // reason is an error's text without the path, which the finding names already.

@@ -56,6 +56,7 @@ type MatchModel struct {
 	SHA   string `json:"sha"` // first 6 hex digits of the file's SHA-256
 	Dim   int    `json:"dim"`
 	Quant string `json:"quant"`
+	Space string `json:"space"` // id of the embedding space; embeddings of one space can be compared
 }
 
 // MatchGallery is the gallery asked.

@@ -3,8 +3,6 @@ package support
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +17,7 @@ import (
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/doctor"
 	"xbmedge/agent/internal/systemd"
+	"xbmedge/internal/bundle"
 	"xbmedge/internal/conf"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/redact"
@@ -171,21 +170,28 @@ func (g *gatherer) addModel() {
 		err = fmt.Errorf("%s is no file", path)
 	}
 	var data []byte
+	var known bundle.ModelInfo
 	if err == nil {
-		data, err = os.ReadFile(g.real(path))
+		data, known, err = bundle.LoadModel(g.real(path))
 	}
 	if err != nil {
 		g.bundle.miss("model.json", err)
 		return
 	}
-	sum := sha256.Sum256(data)
 	m := struct {
-		Path   string `json:"path"`
-		Name   string `json:"name"`
-		SHA256 string `json:"sha256"`
-		Bytes  int    `json:"bytes"`
-		Error  string `json:"error,omitempty"`
-	}{Path: path, SHA256: hex.EncodeToString(sum[:]), Bytes: len(data)}
+		Path    string `json:"path"`
+		Name    string `json:"name"`
+		SHA256  string `json:"sha256"`
+		Bytes   int    `json:"bytes"`
+		Space   string `json:"space"`
+		Bundle  string `json:"bundle,omitempty"`
+		Version int    `json:"version,omitempty"` // of the bundle
+		KeyID   string `json:"key_id,omitempty"`  // that it names
+		Error   string `json:"error,omitempty"`
+	}{Path: path, SHA256: known.SHA256, Bytes: len(data), Space: known.SpaceID}
+	if known.Bundle != nil {
+		m.Bundle, m.Version, m.KeyID = known.Name, known.Version, known.Bundle.KeyID()
+	}
 	if file, err := tflitefile.Decode(data); err == nil {
 		m.Name = file.Description
 	} else {

@@ -20,6 +20,10 @@ func activate(a nn.Activation, y *node) *node {
 		return hardSigmoid(y)
 	case nn.HSwish:
 		return graph.Mul(y, hardSigmoid(y))
+	case nn.Sigmoid:
+		return graph.Sigmoid(y)
+	case nn.SiLU:
+		return graph.Mul(y, graph.Sigmoid(y))
 	}
 	return y
 }

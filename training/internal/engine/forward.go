@@ -40,6 +40,9 @@ type Forward struct {
 	// Observe receives the mean and the variance, each [C], of the values that enter the batch norm of a layer; nil: nobody
 	// wants them.
 	Observe func(layer string, mean, variance *node)
+	// RoundWeight and RoundOutput change a layer's weight, and what a layer gives, as int8 will; nil: they stay as they are.
+	RoundWeight func(weight *node) *node
+	RoundOutput func(layer string, y *node) *node
 }
 
 // Build appends the network to the graph of x, which is [N, H, W, C] float32, and returns the output of its last
@@ -78,6 +81,10 @@ func (f *Forward) layer(l *nn.Layer, in []*node, out nn.Shape) *node {
 		y = graph.Add(in[0], in[1])
 	case nn.Mul:
 		y = graph.Mul(in[0], in[1])
+	case nn.Concat:
+		y = graph.Concatenate(in, -1)
+	case nn.Pad:
+		y = fill(fill(in[0], 1, [2]int{l.Around.Top, l.Around.Bottom}, 0), 2, [2]int{l.Around.Left, l.Around.Right}, 0)
 	case nn.MaxPool:
 		y = f.maxPool(l, in[0], out)
 	case nn.AvgPool:
@@ -88,7 +95,7 @@ func (f *Forward) layer(l *nn.Layer, in []*node, out nn.Shape) *node {
 		y = graph.Reshape(graph.ReduceMean(in[0], 1, 2), n, 1, 1, out.C)
 	case nn.Dense:
 		flat := graph.Reshape(in[0], n, in[0].Shape().Size()/n)
-		y = graph.Reshape(f.product(flat, graph.Transpose(f.param(l, ".weight"), 0, 1)), n, 1, 1, out.C)
+		y = graph.Reshape(f.product(flat, graph.Transpose(f.weight(l), 0, 1)), n, 1, 1, out.C)
 	case nn.Conv:
 		y = f.convolve(l, in[0], out)
 	case nn.Depthwise:
@@ -99,7 +106,23 @@ func (f *Forward) layer(l *nn.Layer, in []*node, out nn.Shape) *node {
 	if l.Weighted() {
 		y = f.offset(l, y)
 	}
-	return activate(l.Activation, y)
+	y = activate(l.Activation, y)
+	if f.RoundOutput != nil && !keepsSteps(l.Kind) {
+		y = f.RoundOutput(l.Name, y)
+	}
+	return y
+}
+
+// keepsSteps reports whether int8 values leave a layer with the scale they came with.
+func keepsSteps(k nn.Kind) bool { return k == nn.MaxPool || k == nn.AvgPool }
+
+// weight returns the layer's weight.
+func (f *Forward) weight(l *nn.Layer) *node {
+	w := f.param(l, ".weight")
+	if f.RoundWeight != nil {
+		w = f.RoundWeight(w)
+	}
+	return w
 }
 
 // param returns the layer's parameter of that suffix, without a gradient where the layer is frozen.
@@ -135,7 +158,7 @@ func perChannel(v *node) *node { return graph.Reshape(v, 1, 1, 1, v.Shape().Dime
 
 // convolve computes a dense convolution; the weight is [O, I, k, k].
 func (f *Forward) convolve(l *nn.Layer, x *node, out nn.Shape) *node {
-	weight := f.param(l, ".weight")
+	weight := f.weight(l)
 	n, c := x.Shape().Dimensions[0], x.Shape().Dimensions[3]
 	if f.Lowering == Native {
 		kernel := graph.TransposeAllAxes(weight, 2, 3, 1, 0)
@@ -179,7 +202,7 @@ const smallMap = 64
 
 // depthwise convolves each channel with its own kernel; the weight is [C, 1, k, k].
 func (f *Forward) depthwise(l *nn.Layer, x *node, out nn.Shape) *node {
-	weight := graph.Reshape(f.param(l, ".weight"), l.Channels, l.Kernel*l.Kernel)
+	weight := graph.Reshape(f.weight(l), l.Channels, l.Kernel*l.Kernel)
 	if f.Lowering == Native {
 		kernel := graph.Reshape(graph.Transpose(weight, 0, 1), l.Kernel, l.Kernel, 1, l.Channels)
 		return graph.Convolve(x, kernel).Strides(l.Stride).PaddingPerDim(paddings(l, x)).ChannelGroupCount(l.Channels).Done()

@@ -42,7 +42,7 @@ func TestPoolsEqualTheirDefinition(t *testing.T) {
 		for _, c := range []struct {
 			h, w, kernel, stride int
 			padding              nn.PaddingMode
-		}{{8, 6, 2, 2, ""}, {7, 5, 2, 2, ""}, {8, 7, 3, 2, nn.Symmetric}, {8, 7, 3, 2, nn.Same}, {5, 5, 3, 1, ""}} {
+		}{{8, 6, 2, 2, ""}, {7, 5, 2, 2, ""}, {8, 7, 3, 2, nn.Symmetric}, {8, 7, 3, 2, nn.Same}, {8, 7, 3, 2, nn.Valid}, {5, 5, 3, 1, ""}} {
 			in := nn.Shape{H: c.h, W: c.w, C: 3}
 			net := &nn.Network{Name: "pool", Input: in, Layers: []nn.Layer{{
 				Name: "l", Kind: kind, Inputs: []int{nn.Input}, Channels: 3, Kernel: c.kernel, Stride: c.stride, Padding: c.padding,
@@ -68,7 +68,7 @@ func TestPoolsEqualTheirDefinition(t *testing.T) {
 	}
 }
 
-// kindsNetwork has every kind of layer that is no convolution, and the activations of MobileNetV3.
+// kindsNetwork has every kind of layer that is no convolution, and every activation but ReLU6.
 func kindsNetwork() *nn.Network {
 	return &nn.Network{Name: "kinds", Input: nn.Shape{H: 8, W: 6, C: 3}, Layers: []nn.Layer{
 		{Name: "normalize", Kind: nn.Depthwise, Inputs: []int{nn.Input}, Channels: 3, Kernel: 1, Stride: 1, Frozen: true},
@@ -77,10 +77,14 @@ func kindsNetwork() *nn.Network {
 		{Name: "mean", Kind: nn.GlobalAvg, Inputs: []int{2}, Channels: 4},
 		{Name: "gate", Kind: nn.Dense, Inputs: []int{3}, Channels: 4, Activation: nn.HSigmoid},
 		{Name: "scale", Kind: nn.Mul, Inputs: []int{2, 4}, Channels: 4},
-		{Name: "avg", Kind: nn.AvgPool, Inputs: []int{5}, Channels: 4, Kernel: 2, Stride: 2},
-		{Name: "down", Kind: nn.Depthwise, Inputs: []int{6}, Channels: 4, Kernel: 3, Stride: 2, Padding: nn.Symmetric, Activation: nn.ReLU},
-		{Name: "pool", Kind: nn.GeM, Inputs: []int{7}, Channels: 4},
-		{Name: "embedding", Kind: nn.Dense, Inputs: []int{8}, Channels: 3},
+		{Name: "pad", Kind: nn.Pad, Inputs: []int{5}, Channels: 4, Around: nn.Margins{Top: 1, Right: 2, Bottom: 1}},
+		{Name: "valid", Kind: nn.Conv, Inputs: []int{6}, Channels: 2, Kernel: 3, Stride: 1, Padding: nn.Valid, Activation: nn.SiLU},
+		{Name: "sigmoid", Kind: nn.Depthwise, Inputs: []int{5}, Channels: 4, Kernel: 1, Stride: 1, Activation: nn.Sigmoid},
+		{Name: "concat", Kind: nn.Concat, Inputs: []int{7, 5, 8}, Channels: 10},
+		{Name: "avg", Kind: nn.AvgPool, Inputs: []int{9}, Channels: 10, Kernel: 2, Stride: 2},
+		{Name: "down", Kind: nn.Depthwise, Inputs: []int{10}, Channels: 10, Kernel: 3, Stride: 2, Padding: nn.Symmetric, Activation: nn.ReLU},
+		{Name: "pool", Kind: nn.GeM, Inputs: []int{11}, Channels: 10},
+		{Name: "embedding", Kind: nn.Dense, Inputs: []int{12}, Channels: 3},
 	}}
 }
 
@@ -133,7 +137,10 @@ func TestGradientsOfEveryKind(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range w["stem.bias"].Data { // positive values, so that few units are at a kink
-		w["stem.bias"].Data[i], w["gate.bias"].Data[i], w["down.bias"].Data[i] = 1, 0.3, 1
+		w["stem.bias"].Data[i], w["gate.bias"].Data[i] = 1, 0.3
+	}
+	for i := range w["down.bias"].Data {
+		w["down.bias"].Data[i] = 1
 	}
 	x := make([]float32, net.Input.Size())
 	for i := range x {

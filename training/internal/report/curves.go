@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"xbmedge/internal/htmlpage"
 )
 
 // chart is a drawing of values over the steps.
 type chart struct {
-	scales
+	htmlpage.Scales
 	Title  string
 	Lines  []line
 	Best   *mark  // the best checkpoint, nil where it is not known
@@ -92,17 +94,17 @@ func bestOf(steps []Step) int {
 
 // newChart draws the measures on an axis that reaches at least from low to high.
 func newChart(title string, steps []Step, measures []measure, low, high float64) chart {
-	c := chart{scales: smallDrawing(), Title: title}
-	x := c.across(0, float64(steps[len(steps)-1].Step))
-	y := c.up(low, high)
+	c := chart{Scales: htmlpage.SmallDrawing(), Title: title}
+	x := c.Across(0, float64(steps[len(steps)-1].Step))
+	y := c.Up(low, high)
 	for _, m := range measures {
 		for i := range steps {
 			v := m.value(&steps[i])
-			y.low, y.high = min(y.low, v), max(y.high, v)
+			y.Low, y.High = min(y.Low, v), max(y.High, v)
 		}
 	}
-	y = y.rounded(4)
-	c.X, c.Y = x.ticks(5), y.ticks(4)
+	y = y.Rounded(4)
+	c.X, c.Y = x.Ticks(5), y.Ticks(4)
 	best := bestOf(steps)
 	var latest []string
 	for kind, m := range measures {
@@ -110,7 +112,7 @@ func newChart(title string, steps []Step, measures []measure, low, high float64)
 		var path strings.Builder
 		for i := range steps {
 			s := &steps[i]
-			d := mark{X: place(x.at(float64(s.Step))), Y: place(y.at(m.value(s)))}
+			d := mark{X: htmlpage.Place(x.At(float64(s.Step))), Y: htmlpage.Place(y.At(m.value(s)))}
 			d.Text = fmt.Sprintf("%s %s at %s", m.name, value(m.value(s)), s.when())
 			if i == best {
 				d.Text += ", the best checkpoint"

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"xbmedge/internal/htmlpage"
 	"xbmedge/internal/retrieval"
 )
 
@@ -120,8 +121,8 @@ func fit(points []point) func(point) mark {
 	}
 	return func(p point) mark {
 		return mark{
-			X: place(mapWidth/2 + (p.x-(low.x+high.x)/2)*scale),
-			Y: place(mapHeight/2 - (p.y-(low.y+high.y)/2)*scale),
+			X: htmlpage.Place(mapWidth/2 + (p.x-(low.x+high.x)/2)*scale),
+			Y: htmlpage.Place(mapHeight/2 - (p.y-(low.y+high.y)/2)*scale),
 		}
 	}
 }

@@ -2,22 +2,19 @@ package report
 
 import (
 	"context"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io"
 	"slices"
 
+	"xbmedge/internal/htmlpage"
 	"xbmedge/internal/photos"
 )
 
 var (
 	//go:embed page.html
 	pageText string
-	//go:embed page.css
-	styleText string
 	//go:embed page.js
 	scriptText string
 )
@@ -25,9 +22,8 @@ var (
 // page is what the template shows.
 type page struct {
 	*Input
-	Style      template.CSS
+	Head       htmlpage.Head
 	Script     template.JS
-	Policy     string // what the page may do: nothing but its own script, style and pictures
 	Overall    row
 	Best       string
 	Remarks    []string // the notes of the input and what this report leaves out
@@ -68,12 +64,10 @@ type picture struct {
 }
 
 func newPage(ctx context.Context, in *Input, c *comparison) (*page, error) {
-	hash := sha256.Sum256([]byte(scriptText))
 	p := &page{
-		Input: in,
-		Style: template.CSS(styleText), Script: template.JS(scriptText), //nolint:gosec // ours, not the input's
-		Policy: "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-" +
-			base64.StdEncoding.EncodeToString(hash[:]) + "'",
+		Input:  in,
+		Head:   htmlpage.NewHead(in.Title+": training report", "", scriptText),
+		Script: template.JS(scriptText), //nolint:gosec // ours, not the input's
 		Charts: in.charts(), Pairs: newPairsChart(c.same, c.other), ConfigText: string(in.Config),
 	}
 	p.tabulate(c)
@@ -116,11 +110,11 @@ func (p *page) note(c *comparison) {
 	p.Remarks = slices.Clone(p.Notes)
 	if n := p.Queries.Len(); n > maxQueries {
 		p.Remarks = append(p.Remarks, fmt.Sprintf("%s of the %s queries were searched for, drawn at random but always the same ones.",
-			count(maxQueries), count(n)))
+			htmlpage.Count(maxQueries), htmlpage.Count(n)))
 	}
 	if c.skipped > 0 {
 		p.Remarks = append(p.Remarks, fmt.Sprintf("%s queries have no photo of their class to find and are left out of all figures.",
-			count(c.skipped)))
+			htmlpage.Count(c.skipped)))
 	}
 }
 
@@ -134,7 +128,7 @@ func (p *page) showWorst(ctx context.Context, c *comparison) error {
 			wanted = append(wanted, p.Gallery.Photos[n.index])
 		}
 	}
-	pictures, err := thumbnails(ctx, wanted)
+	pictures, err := htmlpage.Thumbnails(ctx, wanted)
 	if err != nil {
 		return err
 	}
@@ -154,9 +148,7 @@ func (p *page) showWorst(ctx context.Context, c *comparison) error {
 }
 
 func (p *page) write(w io.Writer) error {
-	t, err := template.New("report").Funcs(template.FuncMap{
-		"percent": percent, "count": count, "recallAt": func() []int { return recallAt[:] },
-	}).Parse(pageText)
+	t, err := htmlpage.Parse(pageText, template.FuncMap{"recallAt": func() []int { return recallAt[:] }})
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}

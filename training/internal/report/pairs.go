@@ -3,11 +3,13 @@ package report
 import (
 	"fmt"
 	"strings"
+
+	"xbmedge/internal/htmlpage"
 )
 
 // pairsChart is the drawing of how alike same and different things look.
 type pairsChart struct {
-	scales
+	htmlpage.Scales
 	Same, Other string // outlines
 	Bars        []bar
 	Thresholds  []thresholdMark
@@ -36,11 +38,11 @@ const bars = 90
 
 func newPairsChart(same, other *histogram) pairsChart {
 	first, last := bounds(same, other)
-	width := int(step(binStart(first), binStart(last+1), bars)/binWidth + 0.5) // bins of a column
+	width := int(htmlpage.Step(binStart(first), binStart(last+1), bars)/binWidth + 0.5) // bins of a column
 	width = max(width, 1)
 	first, last = first/width*width, (last/width+1)*width
-	c := pairsChart{scales: wideDrawing(), SamePairs: count(same.total), OtherPairs: count(other.total)}
-	x := c.across(binStart(first), binStart(last))
+	c := pairsChart{Scales: htmlpage.WideDrawing(), SamePairs: htmlpage.Count(same.total), OtherPairs: htmlpage.Count(other.total)}
+	x := c.Across(binStart(first), binStart(last))
 	type column struct{ same, other float64 }
 	var columns []column
 	highest := 0.0
@@ -49,56 +51,36 @@ func newPairsChart(same, other *histogram) pairsChart {
 		columns = append(columns, c)
 		highest = max(highest, c.same, c.other)
 	}
-	y := c.up(0, highest*100).rounded(5)
-	c.X, c.Y = x.ticks(10), y.ticks(5)
+	y := c.Up(0, highest*100).Rounded(5)
+	c.X, c.Y = x.Ticks(10), y.Ticks(5)
 	outline := func(of func(column) float64) string {
 		var path strings.Builder
-		fmt.Fprintf(&path, "M%g,%d", place(x.from), c.Bottom)
+		fmt.Fprintf(&path, "M%g,%d", htmlpage.Place(x.From), c.Bottom)
 		for i, col := range columns {
-			from, to := x.at(binStart(first+i*width)), x.at(binStart(first+(i+1)*width))
-			fmt.Fprintf(&path, "L%g,%g L%g,%g", place(from), place(y.at(100*of(col))), place(to), place(y.at(100*of(col))))
+			from, to := x.At(binStart(first+i*width)), x.At(binStart(first+(i+1)*width))
+			fmt.Fprintf(&path, "L%g,%g L%g,%g", htmlpage.Place(from), htmlpage.Place(y.At(100*of(col))), htmlpage.Place(to), htmlpage.Place(y.At(100*of(col))))
 		}
-		fmt.Fprintf(&path, "L%g,%d Z", place(x.to), c.Bottom)
+		fmt.Fprintf(&path, "L%g,%d Z", htmlpage.Place(x.To), c.Bottom)
 		return path.String()
 	}
 	c.Same, c.Other = outline(func(c column) float64 { return c.same }), outline(func(c column) float64 { return c.other })
 	for i, col := range columns {
 		low, high := binStart(first+i*width), binStart(first+(i+1)*width)
 		c.Bars = append(c.Bars, bar{
-			X: place(x.at(low)), Width: place(x.at(high) - x.at(low)),
+			X: htmlpage.Place(x.At(low)), Width: htmlpage.Place(x.At(high) - x.At(low)),
 			Text: fmt.Sprintf("cosine %s to %s: %s of the same-class pairs, %s of the different-class pairs",
-				number(low, binWidth*float64(width)), number(high, binWidth*float64(width)), percent(col.same), percent(col.other)),
+				htmlpage.Number(low, binWidth*float64(width)), htmlpage.Number(high, binWidth*float64(width)), htmlpage.Percent(col.same), htmlpage.Percent(col.other)),
 		})
 	}
 	for i, rate := range []float64{0.01, 0.001} {
 		t, enough := thresholdAt(same, other, rate)
 		m := thresholdMark{FalseAccepts: fmt.Sprintf("%g %%", 100*rate), Enough: enough}
 		if enough {
-			m.X, m.LabelY = place(min(max(x.at(t.cosine), x.from), x.to)), float64(c.Top+20*i)
+			m.X, m.LabelY = htmlpage.Place(min(max(x.At(t.cosine), x.From), x.To)), float64(c.Top+20*i)
 			m.Left = m.X > float64(c.Left+c.Right)/2
-			m.Cosine, m.Accepted, m.Refused = fmt.Sprintf("%.3f", t.cosine), percent(t.accepted), percent(1-t.accepted)
+			m.Cosine, m.Accepted, m.Refused = fmt.Sprintf("%.3f", t.cosine), htmlpage.Percent(t.accepted), htmlpage.Percent(1-t.accepted)
 		}
 		c.Thresholds = append(c.Thresholds, m)
 	}
 	return c
-}
-
-// percent writes a share, with more digits where it is small or nearly all.
-func percent(share float64) string {
-	switch {
-	case share == 0 || share == 1:
-		return fmt.Sprintf("%.0f %%", 100*share)
-	case share < 0.01 || share > 0.99:
-		return fmt.Sprintf("%.2f %%", 100*share)
-	}
-	return fmt.Sprintf("%.1f %%", 100*share)
-}
-
-// count writes a number with its thousands apart.
-func count(n int) string {
-	text := fmt.Sprint(n)
-	for at := len(text) - 3; at > 0; at -= 3 {
-		text = text[:at] + "," + text[at:]
-	}
-	return text
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"xbmedge/internal/htmlpage/htmltest"
 	"xbmedge/internal/photos"
 	"xbmedge/internal/retrieval"
 	"xbmedge/internal/vision"
@@ -104,7 +105,7 @@ func TestSmallAndOddInput(t *testing.T) {
 		in := exampleInput("apple", "pear", "plum")
 		change(in)
 		html := write(t, in)
-		parse(t, html)
+		htmltest.Parse(t, html)
 		if strings.Contains(html, "NaN") || strings.Contains(html, "Inf") {
 			t.Errorf("%s: the page holds values that are no numbers", name)
 		}
@@ -186,13 +187,13 @@ func TestLargeSetsAreSampled(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	in.Queries, in.Gallery = clustered(rng, 4, 8, 0.5, classes...), clustered(rng, 4, 2, 0.5, classes...)
 	html := write(t, in)
-	p := parse(t, html)
+	p := htmltest.Parse(t, html)
 	for _, want := range []string{"5,000 of the 5,600 queries", "1,500 of 7,000 photos", "500 of 700 are shown"} {
-		if !strings.Contains(p.text, want) {
+		if !strings.Contains(p.Text, want) {
 			t.Errorf("the page does not say %q", want)
 		}
 	}
-	if p.elements["article"] != maxWorst || p.ids["legend"] {
-		t.Errorf("%d queries shown, want %d; a legend of 700 classes: %v", p.elements["article"], maxWorst, p.ids["legend"])
+	if p.Elements["article"] != maxWorst || p.IDs["legend"] {
+		t.Errorf("%d queries shown, want %d; a legend of 700 classes: %v", p.Elements["article"], maxWorst, p.IDs["legend"])
 	}
 }

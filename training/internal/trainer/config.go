@@ -17,18 +17,19 @@ import (
 
 // Config is everything that decides a run; with the same data and the go backend the same Config gives the same weights.
 type Config struct {
-	Seed      uint64          `yaml:"seed" json:"seed"`
-	Backend   string          `yaml:"backend" json:"backend"`     // go, xla:cpu, xla:cuda, or several devices: xla:cuda×4
-	Precision string          `yaml:"precision" json:"precision"` // float32, or mixed: products in bfloat16, on XLA
-	Workers   int             `yaml:"workers" json:"workers"`     // goroutines that decode and augment; 0: one a core
-	Network   NetworkConfig   `yaml:"network" json:"network"`
-	Data      DataConfig      `yaml:"data" json:"data"`
-	Sampler   SamplerConfig   `yaml:"sampler" json:"sampler"`
-	Loss      LossConfig      `yaml:"loss" json:"loss"`
-	Teacher   TeacherConfig   `yaml:"teacher" json:"teacher"`
-	XBM       MemoryConfig    `yaml:"xbm" json:"xbm"`
-	Optimizer OptimizerConfig `yaml:"optimizer" json:"optimizer"`
-	Schedule  ScheduleConfig  `yaml:"schedule" json:"schedule"`
+	Seed       uint64           `yaml:"seed" json:"seed"`
+	Backend    string           `yaml:"backend" json:"backend"`     // go, xla:cpu, xla:cuda, or several devices: xla:cuda×4
+	Precision  string           `yaml:"precision" json:"precision"` // float32, or mixed: products in bfloat16, on XLA
+	Workers    int              `yaml:"workers" json:"workers"`     // goroutines that decode and augment; 0: one a core
+	Network    NetworkConfig    `yaml:"network" json:"network"`
+	Data       DataConfig       `yaml:"data" json:"data"`
+	Sampler    SamplerConfig    `yaml:"sampler" json:"sampler"`
+	Loss       LossConfig       `yaml:"loss" json:"loss"`
+	Teacher    TeacherConfig    `yaml:"teacher" json:"teacher"`
+	Compatible CompatibleConfig `yaml:"compatible" json:"compatible"`
+	XBM        MemoryConfig     `yaml:"xbm" json:"xbm"`
+	Optimizer  OptimizerConfig  `yaml:"optimizer" json:"optimizer"`
+	Schedule   ScheduleConfig   `yaml:"schedule" json:"schedule"`
 }
 
 // In what numbers the network is computed.
@@ -56,6 +57,10 @@ type NetworkConfig struct {
 	// Freeze names the last layer of the frozen trunk, for example pool (only the head learns) or features.15.add.
 	// Empty: everything is trained.
 	Freeze string `yaml:"freeze" json:"freeze"`
+	Trunk  string `yaml:"trunk" json:"trunk"` // in what numbers the frozen trunk is run: float or int8; empty, in older runs: float
+	// Round trains what learns with the rounding of int8, from step RoundStart on.
+	Round      bool `yaml:"round" json:"round"`
+	RoundStart int  `yaml:"round_start" json:"round_start"`
 	// Views is how many augmented views of each photo a frozen trunk and a teacher are run on; 0: the plain photo alone.
 	Views int `yaml:"views" json:"views"`
 }
@@ -102,13 +107,14 @@ func DefaultConfig() Config {
 		Seed: 1, Backend: "go", Precision: precisionFull,
 		Network: NetworkConfig{
 			Name: backbone.Name, Width: backbone.Width, Channels: []int{32, 64, 128, 256}, Size: 128, DeploySize: 160, Embedding: 128,
-			Pooling: string(nn.AvgPooling), Head: headDense, BatchNorm: bnTrained, Freeze: "features.10.add", Views: 6,
+			Pooling: string(nn.AvgPooling), Head: headDense, BatchNorm: bnTrained, Freeze: "features.10.add", Trunk: trunkFloat, RoundStart: 100, Views: 6,
 		},
-		Data:    defaultData(),
-		Sampler: SamplerConfig{Classes: 16, Photos: 4},
-		Loss:    defaultLoss(),
-		XBM:     MemoryConfig{Size: 1024, StartIter: 50, Weight: 1},
-		Teacher: TeacherConfig{Network: "mobilenetv2", Width: 1, Size: 224, Match: matchFeatures, Weight: 1},
+		Data:       defaultData(),
+		Sampler:    SamplerConfig{Classes: 16, Photos: 4},
+		Loss:       defaultLoss(),
+		XBM:        MemoryConfig{Size: 1024, StartIter: 50, Weight: 1},
+		Teacher:    TeacherConfig{Network: "mobilenetv2", Width: 1, Size: 224, Match: matchFeatures, Weight: 1},
+		Compatible: CompatibleConfig{Weight: 1},
 		Optimizer: OptimizerConfig{
 			Name: string(optim.Adam), LearningRate: 2e-3, Rates: RatesConfig{Trunk: 1, Tail: 1, Head: 1}, Momentum: 0.9,
 			Warmup: 50, Decay: decayCosine, DecaySteps: []int{}, DecayFactor: 0.1,
@@ -120,7 +126,7 @@ func DefaultConfig() Config {
 
 // ResolvePaths makes the paths of files absolute, so that a run can go on from anywhere.
 func (c *Config) ResolvePaths() error {
-	for _, path := range []*string{&c.Network.Weights, &c.Teacher.Run, &c.Teacher.Weights, &c.Data.Cache} {
+	for _, path := range []*string{&c.Network.Weights, &c.Teacher.Run, &c.Teacher.Weights, &c.Compatible.Model, &c.Data.Cache} {
 		if *path == "" || path == &c.Network.Weights && (*path == noWeights || *path == teacherWeights) || path == &c.Data.Cache && *path == CacheOff {
 			continue
 		}
@@ -164,6 +170,9 @@ func (c *Config) Validate() error {
 	check(n.DeploySize == 0 || n.Pooling != string(nn.MaxPooling), "network.deploy_size needs another network.pooling than max, whose window is as large as the map")
 	check(n.Embedding >= 0 && n.Embedding <= 4096, "network.embedding is %d: take 0 to 4096", n.Embedding)
 	check(n.Freeze == "" || !n.fromNothing(), "network.freeze is %q but the network starts from nothing: a trunk is frozen only with network.weights", n.Freeze)
+	check(n.Trunk == trunkFloat || n.Trunk == trunkInt8 || n.Trunk == "", "network.trunk is %q: take float or int8", n.Trunk)
+	check(n.Trunk != trunkInt8 || n.Freeze != "", "network.trunk is int8, but no trunk is frozen: set network.freeze to its last layer")
+	check(n.RoundStart >= 0, "network.round_start is %d: must not be negative", n.RoundStart)
 	check(n.BatchNorm == bnTrained || n.BatchNorm == bnFrozen || n.BatchNorm == bnFolded,
 		"network.batch_norm is %q: take trained, frozen or folded", n.BatchNorm)
 	check(n.Views >= 0 && n.Views < 1<<16, "network.views is %d: take 0 to some hundreds", n.Views)
@@ -185,9 +194,10 @@ func (c *Config) Validate() error {
 	check(c.XBM.StartIter >= 0, "xbm.start_iter is %d: must not be negative", c.XBM.StartIter)
 	faults = append(faults, c.Optimizer.validate()...)
 	faults = append(faults, c.Teacher.validate()...)
+	faults = append(faults, c.validateCompatible()...)
 	check(n.Weights != teacherWeights || c.Teacher.on(), "network.weights is teacher, but there is none: give teacher.run or teacher.weights")
 	check(!c.Teacher.on() || n.Views > 0, "network.views is 0: a teacher needs at least 1 view of each photo, and more are better")
-	check(c.Loss.Weight > 0 || c.Teacher.on(), "loss.weight is 0 and there is no teacher: nothing would be learned")
+	check(c.Loss.Weight > 0 || c.Teacher.on() || c.Compatible.on(), "loss.weight is 0 and there is no teacher: nothing would be learned")
 	check(c.Schedule.Steps > 0 && c.Schedule.Steps < exactInt, "schedule.steps is %d: must be above 0", c.Schedule.Steps)
 	check(c.Schedule.Evaluate > 0, "schedule.evaluate is %d: must be above 0", c.Schedule.Evaluate)
 	check(c.Schedule.KeepEpochs >= 0, "schedule.keep_epochs is %d: must not be negative", c.Schedule.KeepEpochs)

@@ -183,7 +183,7 @@ func (f *fitting) divide(set *dataset.Dataset) error {
 	if held := d.set.Classes[d.classes:]; len(held) > 0 {
 		f.log.Info("classes held out", "classes", len(held), "first", strings.Join(held[:min(len(held), 10)], ", "))
 	}
-	f.labels, f.learned, f.held = d.set.Labels, d.learned, d.held
+	f.photos, f.labels, f.learned, f.held = d.set.Photos, d.set.Labels, d.learned, d.held
 	if d.classes < f.cfg.Sampler.Classes {
 		f.log.Warn("fewer classes than sampler.classes: batches are smaller", "classes", d.classes)
 		f.cfg.Sampler.Classes = d.classes

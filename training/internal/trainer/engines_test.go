@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"xbmedge/internal/nn"
+	"xbmedge/internal/retrieval"
 	"xbmedge/training/internal/engine"
 )
 
 // TestEnginesAgree trains the same steps on every engine that is there: one graph, written in three ways, on one or two
-// devices. With memory, since it must see what every device makes.
+// devices. With memory, since it must see what every device makes, and with an old model.
 func TestEnginesAgree(t *testing.T) {
 	net := &nn.Network{Name: "small", Input: nn.Shape{H: 16, W: 16, C: 3}, Layers: []nn.Layer{
 		{Name: "stem", Kind: nn.Conv, Inputs: []int{nn.Input}, Channels: 8, Kernel: 3, Stride: 2, Activation: nn.ReLU6, BatchNorm: true},
@@ -32,17 +33,30 @@ func TestEnginesAgree(t *testing.T) {
 		x[i] = 2*rng.Float32() - 1
 	}
 	labels := []int32{0, 0, 1, 1, 2, 2, 3, 3}
+	old := &references{labels: []int32{0, 1, 2, 3, 3}}
+	old.Dim = 16
+	for range old.labels {
+		v := make([]float32, old.Dim)
+		for k := range v {
+			v[k] = rng.Float32() - 0.5
+		}
+		retrieval.Normalize(v)
+		old.Data = append(old.Data, v...)
+	}
+	round := false
 	train := func(t *testing.T, name, precision string) ([]float64, nn.Weights) {
 		t.Helper()
 		cfg := DefaultConfig()
 		cfg.Optimizer.Name = "sgd" // Adam makes a whole step of what is noise around zero
 		cfg.Backend, cfg.Precision, cfg.XBM = name, precision, MemoryConfig{Size: 20, StartIter: 1, Weight: 1}
+		cfg.Network.Round, cfg.Network.RoundStart = round, 1
+		cfg.Compatible = CompatibleConfig{Model: "old", Weight: 0.5}
 		e, err := engine.Open(name)
 		if err != nil {
 			t.Skip(err)
 		}
 		defer e.Close()
-		l, err := newLearner(e, net, w, 4, nil, &cfg)
+		l, err := newLearner(e, net, w, 4, nil, old, &cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,4 +104,19 @@ func TestEnginesAgree(t *testing.T) {
 			}
 		})
 	}
+	// With rounding, what is noise elsewhere may come to a whole step of int8.
+	round = true
+	rounded, _ := train(t, "go", precisionFull)
+	t.Run("xla:cpu rounded", func(t *testing.T) {
+		got, _ := train(t, "xla:cpu", precisionFull)
+		for i := range got {
+			if math.Abs(got[i]-rounded[i]) > 2e-2 {
+				t.Errorf("losses %v, go has %v", got, rounded)
+				break
+			}
+		}
+		if math.Abs(rounded[steps-1]-want[steps-1]) < 1e-4 {
+			t.Errorf("losses %v, the same without rounding", rounded)
+		}
+	})
 }

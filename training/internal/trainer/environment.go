@@ -33,6 +33,8 @@ type Environment struct {
 	Seed     uint64            `json:"seed"`
 	Photos   int               `json:"photos"`
 	Classes  int               `json:"classes"`
+	// Compatible is the older model whose galleries the network was trained to find its way in; nil for none.
+	Compatible *OldModel `json:"compatible,omitempty"`
 }
 
 func (f *fitting) environment(version string) *Environment {
@@ -43,7 +45,7 @@ func (f *fitting) environment(version string) *Environment {
 	e := &Environment{
 		Started: f.started.UTC(), Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		CPUs: runtime.GOMAXPROCS(0), Engine: f.cfg.Backend, Seed: f.cfg.Seed, Modules: map[string]string{},
-		Photos: len(f.labels), Classes: classes,
+		Photos: len(f.labels), Classes: classes, Compatible: f.oldRef,
 	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
 	"xbmedge/internal/embed"
@@ -15,7 +16,10 @@ type EvalOptions struct {
 	retrieval.Options
 	// Embedding hears how many photos of the gallery, and then of the queries, are embedded; nil is not told.
 	Embedding func(done, total int)
-	Log       *slog.Logger // names the photos that cannot be read
+	// GalleryModel is an older model (a .tflite file or the folder of a run) that the gallery was embedded with; empty: the
+	// run's own network.
+	GalleryModel string
+	Log          *slog.Logger // names the photos that cannot be read
 }
 
 // Evaluation is how well a run's network finds its like.
@@ -32,8 +36,14 @@ func Evaluate(ctx context.Context, run string, gallery, queries []photos.Photo, 
 	if err != nil {
 		return nil, err
 	}
+	galleryFile := file
+	if opt.GalleryModel != "" {
+		if galleryFile, _, err = readOldModel(opt.GalleryModel); err != nil {
+			return nil, fmt.Errorf("the gallery's model: %w", err)
+		}
+	}
 	e := &Evaluation{}
-	embedded := func(list []photos.Photo) (embed.Set, error) {
+	embedded := func(file []byte, list []photos.Photo) (embed.Set, error) {
 		set, skipped, err := embed.Photos(ctx, file, embed.Options{Log: opt.Log, Progress: opt.Embedding}, list)
 		for _, s := range skipped {
 			opt.Log.Warn("photo skipped", "path", s.Path, "err", s.Err)
@@ -41,15 +51,18 @@ func Evaluate(ctx context.Context, run string, gallery, queries []photos.Photo, 
 		e.Skipped += len(skipped)
 		return set, err
 	}
-	g, err := embedded(gallery)
+	g, err := embedded(galleryFile, gallery)
 	if err != nil {
 		return nil, err
 	}
 	var q embed.Set
 	if queries != nil {
-		if q, err = embedded(queries); err != nil {
+		if q, err = embedded(file, queries); err != nil {
 			return nil, err
 		}
+	}
+	if queries != nil && g.Dim != q.Dim {
+		return nil, fmt.Errorf("%s gives embeddings of %d values, the run of %d: they cannot be compared", opt.GalleryModel, g.Dim, q.Dim)
 	}
 	labels, queryLabels := embed.Labels(g, q)
 	e.Names = classNames(g, q, labels, queryLabels)

@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
-	"runtime"
-	"slices"
 	"time"
 	"unicode/utf8"
 
 	"xbmedge/internal/atomicfile"
+	"xbmedge/internal/photos"
+	"xbmedge/internal/retrieval"
 	"xbmedge/training/internal/dataset"
-	"xbmedge/training/internal/engine"
 )
 
 // Progress is told how a run comes along. Its methods are called from one goroutine at a time.
@@ -57,7 +56,7 @@ func Start(ctx context.Context, d Description, run string, progress Progress, lo
 	if err != nil {
 		return nil, err
 	}
-	if err := f.folder.create(&d, kept); err != nil {
+	if err := f.folder.create(&d, f.trunk, kept); err != nil {
 		return nil, err
 	}
 	return f.begin(ctx, &d)
@@ -128,7 +127,7 @@ func (d *Description) change(change func(*Config) error) error {
 // goBackTo takes the state of a checkpoint.
 func (f *fitting) goBackTo(c *checkpoint, data string) error {
 	if c.Inputs != f.at.Inputs {
-		return fmt.Errorf("the photos in %s, or the weights it started from, are no longer those it began with: "+
+		return fmt.Errorf("the photos in %s, or the weights it started from, or compatible.model, are no longer those it began with: "+
 			"put them back, or start anew with another --out", data)
 	}
 	if err := f.sampler.Restore(c.sampler); err != nil {
@@ -171,7 +170,11 @@ type fitting struct {
 	learner  *learner
 	sampler  *dataset.PKSampler
 	inputs   inputs
-	lessons  *lessons // nil without a teacher
+	trunk    []byte               // int8 model of the frozen trunk; nil where it is run in float or there is none
+	lessons  *lessons             // nil without a teacher
+	old      retrieval.Embeddings // of all photos, as an older model has them; empty without
+	oldRef   *OldModel            // nil without
+	photos   []photos.Photo       // all of them
 	labels   []int
 	learned  []int            // indices of photos that are learned from; their labels are 0…n−1
 	held     []int            // indices of photos held back
@@ -182,96 +185,4 @@ type fitting struct {
 	unsaved  bool // at is newer than the latest checkpoint
 	started  time.Time
 	meter    meter
-}
-
-// quickMining is the largest memory on which semi-hard mining takes little of a step.
-const quickMining = 8192
-
-// prepare does everything before the first step: first what shows mistakes soon, last what takes long.
-func prepare(ctx context.Context, d *Description, run folder, progress Progress, log *slog.Logger) (f *fitting, err error) {
-	defer func() {
-		if err != nil && ctx.Err() != nil {
-			err = fmt.Errorf("%w before the first step; nothing was written", errInterrupted)
-		}
-	}()
-	f = &fitting{cfg: &d.Config, folder: run, progress: progress, log: log, started: time.Now()}
-	backend, err := engine.Open(f.cfg.Backend)
-	if err != nil {
-		return nil, err
-	}
-	f.devices = backend.Devices
-	if f.cfg.Loss.semiHard() && f.cfg.XBM.Size > quickMining {
-		log.Warn("semi-hard mining takes long on so large a memory: hard mining does not", "xbm.size", f.cfg.XBM.Size)
-	}
-	if f.parts, err = newParts(f.cfg); err != nil {
-		return nil, err
-	}
-	var taught *teacher
-	if f.cfg.Teacher.on() {
-		if taught, err = newTeacher(&f.cfg.Teacher); err != nil {
-			return nil, err
-		}
-		if err := taught.suits(f.cfg, f.parts.whole); err != nil {
-			return nil, err
-		}
-	}
-	photos, err := f.loadPhotos(ctx, d.Data)
-	if err != nil {
-		return nil, err
-	}
-	trainLabels := make([]int, len(f.learned))
-	for k, i := range f.learned {
-		trainLabels[k] = f.labels[i]
-	}
-	if err := f.settle(ctx, photos); err != nil {
-		return nil, err
-	}
-	p := &f.cfg.Sampler
-	if f.sampler, err = dataset.NewPKSampler(trainLabels, p.Classes, p.Photos, f.cfg.Seed^seedSampler); err != nil {
-		return nil, err
-	}
-	if err := f.prepareInputs(ctx, photos, taught); err != nil {
-		return nil, err
-	}
-	f.at.Inputs = fingerprint(f.labels, photos, f.parts, taught)
-	f.learner, err = newLearner(backend, f.parts.tail, f.parts.weights, 1+slices.Max(trainLabels), f.lessons, f.cfg)
-	return f, err
-}
-
-// prepareInputs runs what is frozen: the trunk, if there is one, and the teacher.
-func (f *fitting) prepareInputs(ctx context.Context, photos dataset.Source, taught *teacher) error {
-	views := newViewSet(photos, f.cfg)
-	var err error
-	switch {
-	case f.parts.trunk != nil:
-		f.inputs, err = newTrunkOutputs(ctx, views, f.parts, f.cfg, f.prepared("frozen trunk"))
-	case taught != nil:
-		f.inputs, err = newPixels(photos, views, f.cfg)
-	default:
-		f.inputs, err = newPixels(photos, nil, f.cfg)
-	}
-	if err != nil || taught == nil {
-		return err
-	}
-	f.lessons, err = taught.teach(ctx, views, f.cfg.workers(), f.prepared("teacher"))
-	return err
-}
-
-func (f *fitting) prepared(what string) func(share float64) {
-	return func(share float64) { f.progress.Prepare(what, share) }
-}
-
-// largestInput is the larger input size, in pixels, of the network and its teacher.
-func (c *Config) largestInput() int {
-	if c.Teacher.Weights != "" {
-		return max(c.Network.Size, c.Teacher.Size)
-	}
-	return c.Network.Size
-}
-
-func (c *Config) workers() int {
-	if c.Workers > 0 {
-		return c.Workers
-	}
-	return runtime.GOMAXPROCS(0)
 }

@@ -93,16 +93,8 @@ func TestResumedRunEndsWithTheSameWeights(t *testing.T) {
 	needTFLite(t)
 	data := drawings(t, 6, 8)
 	log := slog.New(slog.DiscardHandler)
-	whole, stopped := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "stopped")
 	d := Description{Data: data, Config: smallConfig()}
-	if _, err := Start(t.Context(), d, whole, &silent{}, log); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	_, err := Start(ctx, d, stopped, &silent{at: 7, cancel: cancel}, log)
-	if !errors.Is(err, errInterrupted) || !strings.Contains(err.Error(), "--resume "+stopped) {
-		t.Fatalf("error %v does not say how to go on", err)
-	}
+	whole, stopped := wholeAndStopped(t, d)
 	// What a kill after the last checkpoint would leave besides: a line too many, and half of one.
 	appendTo(t, filepath.Join(stopped, metricsFile), `{"step":99}`+"\n"+`{"st`)
 	if _, err := Resume(t.Context(), stopped, "", nil, &silent{}, log); err != nil {

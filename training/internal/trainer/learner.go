@@ -42,12 +42,12 @@ type learner struct {
 	params   []optim.Param
 }
 
-func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, classes int, taught *lessons, cfg *Config) (*learner, error) {
+func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, classes int, taught *lessons, old *references, cfg *Config) (*learner, error) {
 	dim, err := net.Output()
 	if err != nil {
 		return nil, err
 	}
-	if err := cfg.checkMemory(e, net.Input.Size(), dim.C); err != nil {
+	if err := cfg.checkMemory(e, net.Input.Size(), dim.C, old); err != nil {
 		return nil, err
 	}
 	store := model.NewStore()
@@ -78,6 +78,12 @@ func newLearner(e *engine.Engine, net *nn.Network, w nn.Weights, classes int, ta
 		}
 		if cfg.XBM.Size > 0 {
 			l.addMemory(dim.C)
+		}
+		if cfg.Network.Round {
+			l.addRanges()
+		}
+		if old != nil {
+			l.addReferences(old)
 		}
 		l.store.VariableWithValue(stepVariable, int32(0)).SetTrainable(false)
 		spread := []bool{true, true, false} // x, labels, rate
@@ -122,11 +128,14 @@ func (l *learner) build(_ *model.Scope, in []*graph.Node) []*graph.Node {
 	counter.SetNodeValue(graph.AddScalar(before, 1))
 	step := graph.ConvertDType(graph.AddScalar(before, 1), dtypes.Float32)
 
-	output := l.forward(x)
+	output := l.forward(x, before)
 	embeddings := graph.L2Normalize(output, -1)
 	loss := graph.ScalarZero(g, dtypes.Float32)
 	if weight := l.cfg.Loss.Weight; weight > 0 {
 		loss = graph.MulScalar(l.classLoss(embeddings, labels, before), weight)
+	}
+	if l.cfg.Compatible.on() {
+		loss = graph.Add(loss, graph.MulScalar(l.compatibleLoss(embeddings, labels), l.cfg.Compatible.Weight))
 	}
 	if l.lessons != nil {
 		taught := in[3]
@@ -141,7 +150,7 @@ func (l *learner) build(_ *model.Scope, in []*graph.Node) []*graph.Node {
 }
 
 // forward runs the network and lets its batch norms observe the batch.
-func (l *learner) forward(x *graph.Node) *graph.Node {
+func (l *learner) forward(x, step *graph.Node) *graph.Node {
 	g := x.Graph()
 	f := engine.Forward{
 		Lowering: l.lowering, Half: l.cfg.Precision == precisionMixed,
@@ -154,6 +163,12 @@ func (l *learner) forward(x *graph.Node) *graph.Node {
 				v := l.weight(layer + suffix)
 				v.SetNodeValue(graph.Add(graph.MulScalar(v.NodeValue(g), bnMomentum), graph.MulScalar(graph.StopGradient(value), 1-bnMomentum)))
 			}
+		}
+	}
+	if l.cfg.Network.Round {
+		l.roundAll(&f, step)
+		if l.cfg.Network.roundsInput() {
+			x = f.RoundOutput(tailInput, x)
 		}
 	}
 	return f.Build(l.net, x)

@@ -68,7 +68,7 @@ func openLearner(tb testing.TB, net *nn.Network, w nn.Weights, cfg *Config) *lea
 	if err != nil {
 		tb.Fatal(err)
 	}
-	l, err := newLearner(e, net, w, 4, nil, cfg)
+	l, err := newLearner(e, net, w, 4, nil, nil, cfg)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -53,12 +53,12 @@ func TestMemoryThatHasNoRoom(t *testing.T) {
 	if _, known := e.FreeMemory(); !known {
 		t.Skip("this machine does not say what memory is free")
 	}
-	if _, err = newLearner(e, p.tail, p.weights, 4, nil, &c); err == nil || !strings.Contains(err.Error(), "lower xbm.size") {
+	if _, err = newLearner(e, p.tail, p.weights, 4, nil, nil, &c); err == nil || !strings.Contains(err.Error(), "lower xbm.size") {
 		t.Errorf("error %v", err)
 	}
 	c.XBM.Size = 0
 	c.Sampler = SamplerConfig{Classes: 1 << 8, Photos: 1 << 20}
-	if _, err = newLearner(e, p.tail, p.weights, 4, nil, &c); err == nil || !strings.Contains(err.Error(), "or sampler.classes") {
+	if _, err = newLearner(e, p.tail, p.weights, 4, nil, nil, &c); err == nil || !strings.Contains(err.Error(), "or sampler.classes") {
 		t.Errorf("a batch without memory: error %v", err)
 	}
 }
@@ -74,7 +74,7 @@ func TestNothingThatLearns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = newLearner(e, p.tail, p.weights, 4, nil, &c); err == nil || !strings.Contains(err.Error(), "set optimizer.rates") {
+	if _, err = newLearner(e, p.tail, p.weights, 4, nil, nil, &c); err == nil || !strings.Contains(err.Error(), "set optimizer.rates") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -29,37 +29,32 @@ func (f *fitting) evaluate(ctx context.Context) (*Metrics, error) {
 		retrieval.Normalize(y)
 		copy(all[i*dim:], y)
 	}
-	if err := runAll(ctx, file, len(f.labels), f.cfg.workers(), f.inputs.Plain, keep, func(int) {}); err != nil {
+	if err := runAll(ctx, file, len(f.labels), f.cfg.workers(), inFloat(f.inputs.Plain, keep), func(int) {}); err != nil {
 		return nil, err
 	}
 	if !allFinite(all) {
 		return nil, fmt.Errorf("%w: after step %d the embeddings are no numbers any more", errDiverged, f.at.Step)
 	}
-	pick := func(indices []int) (retrieval.Embeddings, []int) {
-		e := retrieval.Embeddings{Dim: dim}
-		var labels []int
-		for _, i := range indices {
-			e.Data = append(e.Data, all[i*dim:(i+1)*dim]...)
-			labels = append(labels, f.labels[i])
-		}
-		return e, labels
-	}
+	fresh := retrieval.Embeddings{Dim: dim, Data: all}
 	asking, among := f.measured()
-	gallery, galleryLabels := pick(among)
+	gallery, galleryLabels := rows(fresh, f.labels, among)
 	m := &Metrics{Step: f.at.Step}
 	opt := retrieval.Options{Ks: []int{1, 5}}
 	var found *retrieval.Evaluation
 	if len(asking) == 0 {
 		found, err = retrieval.EvaluateLeaveOneOut(ctx, gallery, galleryLabels, opt)
 	} else {
-		queries, queryLabels := pick(asking)
+		queries, queryLabels := rows(fresh, f.labels, asking)
 		found, err = retrieval.Evaluate(ctx, queries, queryLabels, gallery, galleryLabels, opt)
 	}
 	if err != nil {
 		return nil, err
 	}
 	m.RecallAt1, m.RecallAt5, m.MAP = found.Recall[0], found.Recall[1], found.MAP
-	return m, nil
+	if f.old.Len() > 0 {
+		err = f.measureCompatible(ctx, m, fresh)
+	}
+	return m, err
 }
 
 // measure evaluates, records the result and keeps the weights if they are the best so far.
@@ -92,6 +87,9 @@ func (f *fitting) measure(ctx context.Context) (err error) {
 			return err
 		}
 		if err := f.folder.writeNetwork(f.cfg.Network.deployed(f.parts.whole), f.parts.with(w)); err != nil {
+			return err
+		}
+		if err := f.writeRanges(); err != nil {
 			return err
 		}
 	}

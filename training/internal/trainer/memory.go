@@ -60,16 +60,19 @@ func (l *learner) filled() int {
 }
 
 // checkMemory refuses a memory and batches, of inputs of so many values, that the machine has no room for. What a GPU has is not known before it is asked.
-func (c *Config) checkMemory(e *engine.Engine, values, dim int) error {
+func (c *Config) checkMemory(e *engine.Engine, values, dim int, old *references) error {
 	free, known := e.FreeMemory()
 	batch := int64(c.Sampler.batch())
 	m := int64(c.XBM.Size)
+	if old != nil {
+		m += int64(old.Len())
+	}
 	need := 4 * (m*(2*int64(dim+1)+4*batch) + batch*(4*batch+int64(values))) // the memory twice, some numbers a pair, inputs
 	if !known || need <= free {
 		return nil
 	}
 	return fmt.Errorf("xbm.size is %d: the memory and its pairs with a batch of %d need about %.1f GB, and %.1f GB are free; lower xbm.size or sampler.classes",
-		m, batch, float64(need)/1e9, float64(free)/1e9)
+		c.XBM.Size, batch, float64(need)/1e9, float64(free)/1e9)
 }
 
 // exhausted is a hint to add to an error of a device that has run out of memory.

@@ -37,6 +37,9 @@ func facts(d *Description, e *Environment, net *nn.Network, in *report.Input, da
 	if e == nil {
 		return list
 	}
+	if old := e.Compatible; old != nil {
+		add("compatible with", "%s, SHA-256 %s", old.Name, old.SHA256)
+	}
 	add("started", "%s", e.Started.Format("2006-01-02 15:04 MST"))
 	add("machine", "%s, %d CPUs", e.Platform, e.CPUs)
 	add("version", "xbm-train %s, %s", e.Version, e.Go)

@@ -29,6 +29,23 @@ func stoppedRun(t *testing.T, cfg Config, at int) (run, data string) {
 	return run, data
 }
 
+// wholeAndStopped trains the same twice: once to the end, and once interrupted after step 7.
+func wholeAndStopped(t *testing.T, d Description) (whole, stopped string) {
+	t.Helper()
+	whole, stopped = filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "stopped")
+	log := slog.New(slog.DiscardHandler)
+	if _, err := Start(t.Context(), d, whole, &silent{}, log); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err := Start(ctx, d, stopped, &silent{at: 7, cancel: cancel}, log)
+	if !errors.Is(err, errInterrupted) || !strings.Contains(err.Error(), "--resume "+stopped) {
+		t.Fatalf("error %v does not say how to go on", err)
+	}
+	return whole, stopped
+}
+
 // An interruption may fall into an evaluation; the last one is the worst place, since no step follows it.
 func TestInterruptedEvaluationIsMadeUpFor(t *testing.T) {
 	needTFLite(t)
@@ -161,7 +178,7 @@ func TestStartFindsMistakesBeforeItLoadsPhotos(t *testing.T) {
 		t.Fatal(err)
 	}
 	held := filepath.Join(dir, "held")
-	if err := folder(held).create(&Description{}, &runLog{}); err != nil {
+	if err := folder(held).create(&Description{}, nil, &runLog{}); err != nil {
 		t.Fatal(err)
 	}
 	otherBackend, noTeacher := smallConfig(), smallConfig()

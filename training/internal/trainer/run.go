@@ -46,17 +46,24 @@ type Metrics struct {
 	RecallAt1    float64 `json:"recall_at_1"`
 	RecallAt5    float64 `json:"recall_at_5"`
 	MAP          float64 `json:"map"`
-	ImagesPerSec float64 `json:"images_per_second"`
-	Best         bool    `json:"best"`
+	// The same photos, looking among the old model's embeddings (compatible.model).
+	CompatibleRecallAt1 float64 `json:"compatible_recall_at_1,omitempty"`
+	CompatibleMAP       float64 `json:"compatible_map,omitempty"`
+	ImagesPerSec        float64 `json:"images_per_second"`
+	Best                bool    `json:"best"`
 }
 
 // better reports whether m is a better checkpoint than best: by mean average precision, which every photo moves a
-// little, then by recall@1, which on a few held-back photos is all steps.
+// little, then by recall@1, which on a few held-back photos is all steps. Where there is an old model, what is found
+// among its embeddings counts as much as what is found among the network's own.
 func (m *Metrics) better(best *Metrics) bool {
-	if best == nil || m.MAP != best.MAP {
-		return best == nil || m.MAP > best.MAP
+	if best == nil {
+		return true
 	}
-	return m.RecallAt1 > best.RecallAt1
+	if a, b := m.MAP+m.CompatibleMAP, best.MAP+best.CompatibleMAP; a != b {
+		return a > b
+	}
+	return m.RecallAt1+m.CompatibleRecallAt1 > best.RecallAt1+best.CompatibleRecallAt1
 }
 
 // folder is a run folder.
@@ -106,8 +113,8 @@ func (f folder) empty() error {
 	return fmt.Errorf("%s already holds a run: take another --out, or go on with it by --resume %s", f, f)
 }
 
-// create makes a new run folder, and opens its log.
-func (f folder) create(d *Description, log *runLog) error {
+// create makes a new run folder, with the int8 model of its trunk unless that is nil, and opens its log.
+func (f folder) create(d *Description, trunk []byte, log *runLog) error {
 	if err := os.MkdirAll(f.path(checkpoints), 0o755); err != nil { //nolint:gosec // a run is meant to be read by others
 		return fmt.Errorf("create run: %w", err)
 	}
@@ -115,6 +122,9 @@ func (f folder) create(d *Description, log *runLog) error {
 		return err
 	}
 	if err := f.empty(); err != nil { // another may have begun one since free was asked
+		return err
+	}
+	if err := f.writeTrunk(trunk); err != nil {
 		return err
 	}
 	return atomicfile.WriteJSON(f.path(configFile), 0o644, d)

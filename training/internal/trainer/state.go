@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -39,7 +40,11 @@ func (l *learner) state() (nn.Weights, error) {
 }
 
 // saved reports whether a variable belongs to the state. The random state does not: nothing in the graph draws from it.
+// Nor do the old model's embeddings, which every start makes anew.
 func saved(v *model.Variable) bool {
+	if strings.HasPrefix(v.Path(), compatibleScope+"/") {
+		return false
+	}
 	return v.DType() == dtypes.Float32 || v.DType() == dtypes.Int32 || v.DType() == dtypes.Int64
 }
 

@@ -118,7 +118,7 @@ type lessons struct {
 func (t *teacher) teach(ctx context.Context, v *viewSet, workers int, done func(share float64)) (*lessons, error) {
 	l := &lessons{views: v, dim: t.dim}
 	var err error
-	if l.values, err = v.run(ctx, t.file, t.size, t.dim, workers, done); err != nil {
+	if l.values, err = v.floats(ctx, t.file, t.size, t.dim, workers, done); err != nil {
 		return nil, fmt.Errorf("teacher: %w", err)
 	}
 	if t.unit {

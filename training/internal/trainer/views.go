@@ -44,34 +44,56 @@ func (v *viewSet) random(step uint64, place, i int) *rand.Rand {
 	return dataset.Rand(v.seed, uint64(v.round(step, place)), uint64(i))
 }
 
-// run runs a float model on all views, brought to size×size pixels, and returns its outputs, [1+varied][photos][dim].
-func (v *viewSet) run(ctx context.Context, file []byte, size, dim, workers int, done func(share float64)) ([]float32, error) {
+// floats runs a float model on all views, brought to size×size pixels, and returns its outputs, [1+varied][photos][dim].
+func (v *viewSet) floats(ctx context.Context, file []byte, size, dim, workers int, done func(share float64)) ([]float32, error) {
+	var values []float32
+	begin := func(n int) { values = make([]float32, n*dim) }
+	err := v.run(ctx, file, size, 4*dim, workers, begin, func(offset int, fill func(i int, dst []float32) error) work {
+		return inFloat(fill, func(i int, y []float32) { copy(values[(offset+i)*dim:(offset+i+1)*dim], y) })
+	}, done)
+	return values, err
+}
+
+// int8s is floats for an int8 model.
+func (v *viewSet) int8s(ctx context.Context, file []byte, size, dim, workers int, done func(share float64)) ([]int8, error) {
+	var values []int8
+	begin := func(n int) { values = make([]int8, n*dim) }
+	err := v.run(ctx, file, size, dim, workers, begin, func(offset int, fill func(i int, dst []float32) error) work {
+		return inInt8(fill, func(i int, y []int8) { copy(values[(offset+i)*dim:(offset+i+1)*dim], y) })
+	}, done)
+	return values, err
+}
+
+// run runs a model on all views, brought to size×size pixels. It calls begin with their number once there is room for
+// that many outputs of so many bytes. Each makes the work for photos whose views begin at an offset.
+func (v *viewSet) run(ctx context.Context, file []byte, size, bytes, workers int, begin func(n int),
+	each func(offset int, fill func(i int, dst []float32) error) work, done func(share float64),
+) error {
 	plain, err := dataset.NewViewer(v.photos, v.resize, size, size)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	variations, err := dataset.NewVariations(v.photos, v.augment, size, size, v.seed)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	n := v.photos.Len()
-	need := 4 * (1 + int64(v.varied)) * int64(n) * int64(dim)
+	need := (1 + int64(v.varied)) * int64(n) * int64(bytes)
 	if free, known := engine.HostMemory(); known && need > free {
-		return nil, fmt.Errorf("network.views is %d: what is kept of each view of %d photos needs %.1f GB, and %.1f GB are free; "+
+		return fmt.Errorf("network.views is %d: what is kept of each view of %d photos needs %.1f GB, and %.1f GB are free; "+
 			"lower network.views, or freeze up to a later layer", v.varied, n, float64(need)/1e9, float64(free)/1e9)
 	}
-	values := make([]float32, (1+v.varied)*n*dim)
+	begin((1 + v.varied) * n)
 	for round := range 1 + v.varied {
 		fill := plain.Fill
 		if round > 0 {
 			fill = func(i int, dst []float32) error { return variations.Fill(uint64(round), i, dst) }
 		}
 		offset := round * n
-		keep := func(i int, y []float32) { copy(values[(offset+i)*dim:(offset+i+1)*dim], y) }
 		progress := func(k int) { done(float64(offset+k) / float64((1+v.varied)*n)) }
-		if err := runAll(ctx, file, n, workers, fill, keep, progress); err != nil {
-			return nil, err
+		if err := runAll(ctx, file, n, workers, each(offset, fill), progress); err != nil {
+			return err
 		}
 	}
-	return values, nil
+	return nil
 }

@@ -1,4 +1,4 @@
-package report
+package htmlpage
 
 import (
 	"bytes"
@@ -16,8 +16,8 @@ const (
 	thumbnailQuality = 80
 )
 
-// thumbnails returns the pictures of photos as data URIs, by path. What cannot be read is missing.
-func thumbnails(ctx context.Context, list []photos.Photo) (map[string]template.URL, error) {
+// Thumbnails returns the pictures of photos as data URIs, by path. What cannot be read is missing.
+func Thumbnails(ctx context.Context, list []photos.Photo) (map[string]template.URL, error) {
 	seen := map[string]bool{}
 	var once []photos.Photo
 	for _, p := range list {

@@ -1,4 +1,4 @@
-package report
+package htmlpage
 
 import (
 	"strings"
@@ -21,9 +21,9 @@ func TestTicks(t *testing.T) {
 		{3, 3, "2.6 2.8 3.0 3.2 3.4"},
 		{0, 0, "-1.0e-9 -5e-10 0 5e-10 1.0e-9"},
 	} {
-		a := axis{low: tt.low, high: tt.high, from: 0, to: 100}.rounded(4)
+		a := Axis{Low: tt.low, High: tt.high, From: 0, To: 100}.Rounded(4)
 		var labels []string
-		for _, m := range a.ticks(4) {
+		for _, m := range a.Ticks(4) {
 			labels = append(labels, m.Label)
 			if m.At < -0.1 || m.At > 100.1 {
 				t.Errorf("%g to %g: %s lies at %g", tt.low, tt.high, m.Label, m.At)
@@ -37,19 +37,19 @@ func TestTicks(t *testing.T) {
 
 // TestTicksEnd: of values that no axis shows well there are few ticks, and short ones.
 func TestTicksEnd(t *testing.T) {
-	for _, a := range []axis{
-		{low: -1.7e308, high: 1.7e308, to: 100},
-		{low: 0, high: 1.7e308, to: 100},
-		{low: 1e18, high: 1e18 + 512, to: 100},
-		{low: 5e-324, high: 1e-323, to: 100},
+	for _, a := range []Axis{
+		{Low: -1.7e308, High: 1.7e308, To: 100},
+		{Low: 0, High: 1.7e308, To: 100},
+		{Low: 1e18, High: 1e18 + 512, To: 100},
+		{Low: 5e-324, High: 1e-323, To: 100},
 	} {
-		marks := a.rounded(4).ticks(4)
+		marks := a.Rounded(4).Ticks(4)
 		if len(marks) > 12 {
-			t.Errorf("%g to %g has %d ticks", a.low, a.high, len(marks))
+			t.Errorf("%g to %g has %d ticks", a.Low, a.High, len(marks))
 		}
 		for _, m := range marks {
 			if len(m.Label) > 12 {
-				t.Errorf("%g to %g has a tick %q", a.low, a.high, m.Label)
+				t.Errorf("%g to %g has a tick %q", a.Low, a.High, m.Label)
 			}
 		}
 	}
@@ -57,24 +57,11 @@ func TestTicksEnd(t *testing.T) {
 
 func TestNumbersInWords(t *testing.T) {
 	for got, want := range map[string]string{
-		count(7): "7", count(1234): "1,234", count(1234567): "1,234,567",
-		percent(0): "0 %", percent(1): "100 %", percent(0.5): "50.0 %", percent(0.0012): "0.12 %", percent(0.9987): "99.87 %",
+		Count(7): "7", Count(1234): "1,234", Count(1234567): "1,234,567",
+		Percent(0): "0 %", Percent(1): "100 %", Percent(0.5): "50.0 %", Percent(0.0012): "0.12 %", Percent(0.9987): "99.87 %",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
-	}
-}
-
-// TestThinned: of very many steps a line keeps the last and the best.
-func TestThinned(t *testing.T) {
-	steps := make([]Step, 1001)
-	for i := range steps {
-		steps[i].Step = i
-	}
-	steps[3].Best, steps[502].Best = true, true
-	kept := thinned(steps)
-	if len(kept) > maxDots+2 || len(kept) < maxDots/2 || kept[len(kept)-1].Step != 1000 || kept[bestOf(kept)].Step != 502 {
-		t.Errorf("%d kept, the last %d, the best at %d", len(kept), kept[len(kept)-1].Step, bestOf(kept))
 	}
 }

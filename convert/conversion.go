@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"xbmedge/convert/internal/report"
+	"xbmedge/internal/cli"
+	"xbmedge/internal/nn"
+	"xbmedge/internal/photos"
+	"xbmedge/internal/quantize"
+	"xbmedge/internal/tflitefile"
+	"xbmedge/internal/vision"
+)
+
+// conversion is one run of quantize.
+type conversion struct {
+	quantizeFlags
+	stderr io.Writer
+}
+
+const (
+	diagnosed    = 32 // photos that the layers of both models are compared on
+	timingBudget = 400 * time.Millisecond
+)
+
+// convert returns the model that was asked for and what there is to say about it, whether or not it is good enough.
+func (c *conversion) convert(ctx context.Context) (*report.Report, []byte, error) {
+	net, w, err := c.network()
+	if err != nil {
+		return nil, nil, err
+	}
+	start := time.Now()
+	galleryPhotos, queryPhotos, calibPhotos, err := c.list()
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := tflitefile.FromNetwork(net, w, tflitefile.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	floatFile, err := tflitefile.Encode(m)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &report.Report{
+		Model: net.Name, Type: "float32", ModelBytes: len(floatFile), FloatBytes: len(floatFile), MaxRecallDrop: c.maxDrop,
+	}
+	if c.float {
+		r.Seconds, r.PeakRSS = time.Since(start).Seconds(), peakRSS()
+		return r, floatFile, c.measure(ctx, r, floatFile, nil, galleryPhotos, queryPhotos)
+	}
+	opt, err := c.options(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	frames, err := c.sample(ctx, calibPhotos, net.Input)
+	if err != nil {
+		return nil, nil, err
+	}
+	cal, err := quantize.Calibrate(ctx, net, w, frames)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, text := range cal.Warnings {
+		fmt.Fprintf(c.stderr, "warning: %s\n", text)
+	}
+	r.Warnings = cal.Warnings
+	q, _, err := quantize.Quantize(net, w, cal, opt)
+	if err != nil {
+		return nil, nil, err
+	}
+	file, err := tflitefile.Encode(q)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.Type, r.ModelBytes, r.Samples = "int8", len(file), len(frames)
+	r.Seconds, r.PeakRSS = time.Since(start).Seconds(), peakRSS()
+	if err := c.measure(ctx, r, floatFile, file, galleryPhotos, queryPhotos); err != nil {
+		return nil, nil, err
+	}
+	if _, over := r.OverBound(); over || c.reported() {
+		found, err := quantize.Diagnose(ctx, net, w, cal, opt, frames[:min(len(frames), diagnosed)])
+		if err != nil {
+			return nil, nil, err
+		}
+		r.Layers = layers(found, m)
+	}
+	return r, file, nil
+}
+
+// options says how to quantise, and notes it.
+func (c *conversion) options(r *report.Report) (quantize.Options, error) {
+	opt := quantize.Options{Method: quantize.Method(c.method), Percentile: c.percentile}
+	r.Method = c.method
+	if c.run == "" {
+		return opt, nil
+	}
+	var err error
+	opt.Fixed, err = fixedTrunk(c.run)
+	return opt, err
+}
+
+// list returns the photos of the three folders; gallery and queries are empty where there is nothing to measure on.
+func (c *conversion) list() (gallery, queries, calib []photos.Photo, err error) {
+	if c.calib != "" {
+		if calib, err = photos.List(c.calib); err != nil {
+			return nil, nil, nil, err
+		}
+		gallery = calib
+	}
+	if c.gallery != "" {
+		if gallery, err = photos.List(c.gallery); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	if c.test == "" {
+		return gallery, nil, calib, nil
+	}
+	if len(gallery) == 0 {
+		return nil, nil, nil, cli.Usagef("--test needs a --gallery or --calib to search in")
+	}
+	queries, err = photos.List(c.test)
+	return gallery, queries, calib, err
+}
+
+// sample draws the calibration photos and brings them to the network's input size. Photos that cannot be read are
+// reported and left out; none left is an error.
+func (c *conversion) sample(ctx context.Context, all []photos.Photo, input nn.Shape) ([]vision.Frame, error) {
+	rng := rand.New(rand.NewPCG(c.seed, 0))
+	all = slices.Clone(all) // it may be the gallery as well
+	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	drawn := all[:min(c.samples, len(all))]
+	prepare := vision.NewPreprocessor(input.W, input.H)
+	frames := make([]vision.Frame, len(drawn))
+	var failed error
+	skipped, err := photos.Load(ctx, drawn, 0, func(i int, f vision.Frame) {
+		small, err := prepare.Resize(f)
+		if err != nil {
+			failed = err
+			return
+		}
+		frames[i] = vision.NewFrame(small.Width, small.Height)
+		copy(frames[i].Pix, small.Pix)
+	})
+	if err := errors.Join(err, failed); err != nil {
+		return nil, fmt.Errorf("calibrate on %s: %w", c.calib, err)
+	}
+	for _, s := range skipped {
+		fmt.Fprintf(c.stderr, "skipped for calibration: %v\n", s.Err)
+	}
+	frames = slices.DeleteFunc(frames, func(f vision.Frame) bool { return f.Pix == nil })
+	return frames, nil
+}
+
+// measure fills in what photos tell and, for a report, what the models ask of the machine. int8File may be nil.
+func (c *conversion) measure(ctx context.Context, r *report.Report, floatFile, int8File []byte, gallery, queries []photos.Photo) error {
+	if c.reported() {
+		models := [][]byte{floatFile}
+		if int8File != nil {
+			models = append(models, int8File)
+		}
+		profiles, err := report.ProfileModels(ctx, timingBudget, models...)
+		if err != nil {
+			return err
+		}
+		r.Float = profiles[0]
+		if int8File != nil {
+			r.Int8 = profiles[1]
+		}
+	}
+	if len(gallery) == 0 {
+		return nil
+	}
+	result, err := report.Measure(ctx, floatFile, int8File, gallery, queries)
+	if err != nil {
+		return err
+	}
+	for _, message := range result.SkippedMessages {
+		fmt.Fprintf(c.stderr, "skipped: %s\n", message)
+	}
+	r.Result = *result
+	return nil
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"xbmedge/convert/internal/cost"
+	"xbmedge/convert/internal/report"
+	"xbmedge/internal/quantize"
+	"xbmedge/internal/tflitefile"
+)
+
+// layers joins how well int8 follows each layer with what the layer costs, by the float model.
+func layers(found []quantize.LayerError, m *tflitefile.Model) []report.Layer {
+	costs := map[string]report.Layer{}
+	for _, o := range cost.Of(m) {
+		name, _, _ := strings.Cut(o.Output, "/") // a value inside a layer is named after it and a slash
+		l := costs[name]
+		l.MACs += o.MACs
+		l.Parameters += o.Parameters
+		costs[name] = l
+	}
+	all := make([]report.Layer, len(found))
+	for i, f := range found {
+		l := costs[f.Name]
+		l.Name, l.Added, l.SQNR = f.Name, f.Added, report.MaxSQNR
+		if f.Noise > 0 {
+			l.SQNR = min(-20*math.Log10(f.Noise), report.MaxSQNR)
+		}
+		all[i] = l
+	}
+	return all
+}
+
+// refusal says why no file is written, which layers to look at and what to try.
+func refusal(r *report.Report, drop float64, out string) error {
+	worst := slices.Clone(r.Layers)
+	slices.SortStableFunc(worst, func(a, b report.Layer) int { return cmp.Compare(b.Added, a.Added) })
+	var names []string
+	for _, l := range worst[:min(len(worst), 3)] {
+		names = append(names, fmt.Sprintf("%s (%.1f dB)", l.Name, l.SQNR))
+	}
+	return fmt.Errorf("int8 loses %.4f of recall@1 (%.4f in float, %.4f in int8), more than the %.4f that --max-recall-drop "+
+		"allows, so %s is not written. The layers that add most of the error: %s. "+
+		"Try another --method than %s, more, or more typical, photos in --calib (%d were used), a run whose tail learned on the int8 "+
+		"trunk (network.trunk: int8), or allow more with --max-recall-drop",
+		drop, *r.RecallAt1Float, *r.RecallAt1Int8, r.MaxRecallDrop, out, strings.Join(names, ", "), r.Method, r.Samples)
+}
