@@ -183,7 +183,7 @@ func TestOwners(t *testing.T) {
 // TestRulesBite shows that each kind of rule is able to fail.
 func TestRulesBite(t *testing.T) {
 	for want, p := range map[string]pkg{
-		"only xbmedge/camera/opencv may":        {ImportPath: "xbmedge/agent/internal/capture", Imports: []string{"gocv.io/x/gocv"}},
+		"only xbmedge/camera/opencv may": {ImportPath: "xbmedge/agent/internal/capture", Imports: []string{"gocv.io/x/gocv"}},
 		"files only":                     {ImportPath: "xbmedge/convert", Imports: []string{"xbmedge/training/internal/xbm"}},
 		"what is shared knows no":        {ImportPath: "xbmedge/internal/nn", TestImports: []string{"xbmedge/agent/internal/mqtt"}},
 		"only the agent has":             {ImportPath: "xbmedge/training", Imports: []string{"xbmedge/camera"}},
