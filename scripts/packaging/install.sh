@@ -134,7 +134,7 @@ check_machine() {
     fi
   done
 
-  need=$(grep -aoh 'GLIBC_2\.[0-9]*' "$tree/bin/xbm-agent" "$tree"/lib/xbm-agent/*.so | sed 's/GLIBC_//' | sort -Vu | tail -n1)
+  need=$(grep -aoh 'GLIBC_2\.[0-9]*' "$tree/bin/xbm-agent" "$tree"/lib/xbm-agent/* | sed 's/GLIBC_//' | sort -Vu | tail -n1)
   have=$(getconf GNU_LIBC_VERSION 2>/dev/null | sed 's/glibc //')
   if [ -z "$have" ]; then
     stop "C library: not glibc, which the program needs ($need or newer); use Debian 12 or Raspberry Pi OS 12"

@@ -153,16 +153,15 @@ func (s *Source) fill(ctx context.Context, b []byte, limit time.Duration) error 
 		switch {
 		case len(b) == 0:
 			return nil
-		case err == nil:
 		case errors.Is(err, io.EOF):
 			return s.process.ended()
-		case !errors.Is(err, os.ErrDeadlineExceeded):
+		case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
 			return fmt.Errorf("read from the capture process: %w", err)
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case time.Now().After(until):
+		case time.Now().After(until): // also of a process that trickles
 			return fmt.Errorf("%w: nothing for %v", ErrStalled, limit)
-		default:
+		case err != nil:
 			s.opts.Alive()
 		}
 	}

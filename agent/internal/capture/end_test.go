@@ -81,34 +81,49 @@ func TestAProcessThatDoesNothing(t *testing.T) {
 	}
 }
 
-// No capture process outlives its agent, not even one that is stuck.
+// No capture process outlives its agent, not even one that is stopped, or that looks at nothing.
 func TestTheAgentIsKilled(t *testing.T) {
-	for _, stopped := range []bool{false, true} {
-		agent := exec.Command(options(t, "").Program[0], agentArgument)
-		out, err := agent.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := agent.Start(); err != nil {
-			t.Fatal(err)
-		}
-		line, err := bufio.NewReader(out).ReadString('\n')
-		if err != nil {
-			t.Fatal(err)
-		}
-		pid, err := strconv.Atoi(strings.TrimSpace(line))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if stopped {
-			if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+	said := filepath.Join(t.TempDir(), "said")
+	if err := os.WriteFile(said, capture.Beginning(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	works := options(t, "").Program
+	for _, tt := range []struct {
+		name    string
+		program []string
+		stopped bool
+	}{
+		{"one that works", works, false},
+		{"one that is stopped", works, true},
+		{"one that looks at nothing", []string{"/bin/sh", "-c", "cat " + said + " >&3; exec sleep 3600"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			agent := exec.Command(works[0], append([]string{agentArgument}, tt.program...)...)
+			out, err := agent.StdoutPipe()
+			if err != nil {
 				t.Fatal(err)
 			}
-		}
-		if err := agent.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = agent.Wait() // "killed"
-		gone(t, pid)
+			if err := agent.Start(); err != nil {
+				t.Fatal(err)
+			}
+			line, err := bufio.NewReader(out).ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			pid, err := strconv.Atoi(strings.TrimSpace(line))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.stopped {
+				if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := agent.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			_ = agent.Wait() // "killed"
+			gone(t, pid)
+		})
 	}
 }

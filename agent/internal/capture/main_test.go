@@ -19,31 +19,32 @@ import (
 const childArgument = "be-a-capture-process"
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && os.Args[1] == childArgument {
+	if len(os.Args) == 2 && (os.Args[1] == childArgument || os.Args[1] == counterArgument) {
 		log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		if err := capture.Child(context.Background(), os.Stdin, opencv.Open, log); err != nil {
+		video := opencv.Open
+		if os.Args[1] == counterArgument {
+			video = openCounter
+		}
+		if err := capture.Child(context.Background(), os.Stdin, video, log); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		os.Exit(0)
 	}
-	if len(os.Args) == 2 && os.Args[1] == agentArgument {
-		os.Exit(beAnAgent())
+	if len(os.Args) > 1 && os.Args[1] == agentArgument {
+		os.Exit(beAnAgent(os.Args[2:]))
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// agentArgument makes this test program an agent that says which process captures for it, and waits to be killed.
+// agentArgument makes this test program an agent that says which process captures for it, and waits to be killed. The
+// command line of that process follows.
 const agentArgument = "be-an-agent"
 
-func beAnAgent() int {
-	self, err := os.Executable()
-	if err != nil {
-		return 1
-	}
+func beAnAgent(program []string) int {
 	src, err := capture.Open(context.Background(), capture.Options{
 		Camera:  camera.Config{Kind: camera.Test, Address: "stall=0s"},
-		Program: []string{self, childArgument}, Log: slog.New(slog.DiscardHandler),
+		Program: program, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -63,7 +63,8 @@ func start(program []string, cfg camera.Config, log *slog.Logger) (*process, err
 	}
 	p := &process{cmd: cmd, stdin: stdin, frames: frames, said: said, waited: make(chan error, 1), log: log}
 	go func() { p.waited <- cmd.Wait() }()
-	_, _ = stdin.Write(append(text, '\n')) // fails where the process has ended already: what it said last is more telling
+	_ = stdin.SetWriteDeadline(time.Now().Add(loadTime)) // for a text that a pipe does not hold, and a process that does not read
+	_, _ = stdin.Write(append(text, '\n'))               // fails where the process has ended already: what it said last is more telling
 	log.Debug("capture process started", "pid", cmd.Process.Pid, "program", program)
 	return p, nil
 }
