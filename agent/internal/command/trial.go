@@ -89,9 +89,10 @@ func (o *trialFlags) run(ctx context.Context, args []string, stdout, stderr io.W
 		log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	result, last, failed := try(ctx, cam, time.Duration(o.seconds*float64(time.Second)), log)
-	if o.json {
+	switch {
+	case o.json:
 		err = json.NewEncoder(stdout).Encode(result)
-	} else {
+	case result.Frames > 0:
 		err = result.write(stdout)
 	}
 	if o.save != "" && result.Frames > 0 {
