@@ -35,6 +35,11 @@ func (e *eye) alive() {
 	}
 }
 
+// OpenSource opens a configured camera, clip or folder, as a running agent does. ctx bounds the opening.
+func OpenSource(ctx context.Context, cam config.Camera, log *slog.Logger) (pipeline.Source, error) {
+	return newEye(cam, log).open(ctx)
+}
+
 func (e *eye) open(ctx context.Context) (pipeline.Source, error) {
 	source := e.cam.Source()
 	if !source.Apart() {

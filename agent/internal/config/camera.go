@@ -28,11 +28,14 @@ type Camera struct {
 	Rotate       int           `yaml:"rotate"`  // and the following: see camera.View
 	Crop         string        `yaml:"crop"`
 	Mask         []string      `yaml:"mask"`
+	Regions      Regions       `yaml:"regions"`
 }
 
 // SetDefaults fills a new camera.
 func (c *Camera) SetDefaults() {
-	*c = Camera{Enabled: true, FPS: 10, Timeout: 5 * time.Second, Stall: 4 * time.Second, Frozen: 4 * time.Second}
+	*c = Camera{
+		Enabled: true, FPS: 10, Timeout: 5 * time.Second, Stall: 4 * time.Second, Frozen: 4 * time.Second, Regions: defaultRegions(),
+	}
 }
 
 // Source returns where the camera's frames come from.
@@ -70,6 +73,9 @@ func (c *Config) validateCameras(f *conf.Faults) {
 		cam.validate(f, key)
 		if cam.PasswordFile != "" && cam.Username == "" {
 			f.Addf(key+".username", "is empty, but there is a password_file")
+		}
+		if err := cam.Regions.check(); err != nil {
+			f.Addf(key+".regions", "%w", err)
 		}
 		if cam.FPS < 0 || cam.FPS > 1000 {
 			f.Addf(key+".fps", "%v; want 0 (all frames) to 1000", cam.FPS)
