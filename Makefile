@@ -5,15 +5,16 @@
 # make packages   everything that is shipped, in dist/; make deb-arm64 only the board's .deb
 # make test-packages   install and remove the packages in a clean Debian
 # make test-vm    the arm64 package as a service in an emulated machine; needs root, takes some ten minutes
+# make chaos      cameras that stall, freeze and are killed 400 times, with the limits that are shipped; some four minutes
 # make bench      the benchmarks of BENCHMARKS.md; make bench-train those of the trainer, DATA= and WEIGHTS= as
 #                 scripts/bench_train.sh says; make bench-convert those of the converter, DATA= and RUNS= as
 #                 scripts/bench_convert.sh says
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: all setup build demo test bench bench-train bench-convert lint clean arm64 packages deb-arm64 test-packages test-vm
+.PHONY: all setup build demo test bench bench-train bench-convert lint clean arm64 packages deb-arm64 test-packages test-vm chaos
 
 env = . scripts/env.sh &&
-programs = bin/xbm-train=./training bin/xbm-convert=./convert bin/xbm-agent=./agent \
+programs = bin/xbm-train=./training bin/xbm-convert=./convert bin/xbm-agent=./agent bin/xbm-capture=./agent/xbm-capture \
 	bin/demobroker=./scripts/demobroker bin/demoscore=./scripts/demoscore
 
 all: build
@@ -38,6 +39,9 @@ packages deb-arm64:
 
 test-packages: packages
 	@scripts/packaging/package_test.sh
+
+chaos: setup
+	@$(env) XBM_CHAOS=1 go test -count=1 -timeout 60m -run TestChaos -v ./agent/internal/capture
 
 test-vm: demo deb-arm64
 	@scripts/setup.sh vm && scripts/guest/vm.sh

@@ -14,7 +14,7 @@ is nearest in the gallery, and publishes what comes, is seen better and goes.
 What it does not know it calls unknown.`,
 		Commands: []cli.Command{
 			enroll(), calibrateCommand(), galleryGroup(), once(), run(), replayCommand(), benchCommand(), listen(), checkConfig(),
-			verify(), certify(), serviceGroup(), doctorCommand(), supportBundle(), version(),
+			verify(), certify(), serviceGroup(), doctorCommand(), supportBundle(), version(), camerasGroup(), captureCommand(),
 		},
 	}
 }

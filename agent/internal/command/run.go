@@ -12,6 +12,7 @@ import (
 
 	"xbmedge/agent/internal/app"
 	"xbmedge/agent/internal/board"
+	"xbmedge/agent/internal/capture"
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/control"
 	"xbmedge/agent/internal/curator"
@@ -183,6 +184,15 @@ func configFlags(f *cli.Flags) (load func() (*config.Config, error)) {
 	return func() (*config.Config, error) { return config.Load(*path, set...) }
 }
 
+// checkCamera refuses a source that no program here can read.
+func checkCamera(cfg camera.Config) error {
+	if err := camera.Check(cfg); err != nil || !cfg.Apart() {
+		return err
+	}
+	_, err := capture.Program(cfg)
+	return err
+}
+
 // opened is what the agent recognises with.
 type opened struct {
 	model    *model.Model
@@ -196,7 +206,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (*opened, e
 		return nil, err
 	}
 	for id, cam := range cfg.Cameras {
-		if err := camera.Check(app.SourceConfig(cam)); cam.Enabled && err != nil {
+		if err := checkCamera(cam.Source()); cam.Enabled && err != nil {
 			return nil, fmt.Errorf("cameras.%s: %w", id, err)
 		}
 		if err := checkDetector(cfg, id, log); cam.Enabled && err != nil {
