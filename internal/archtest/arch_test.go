@@ -77,6 +77,7 @@ var owners = map[string][]string{
 	"github.com/coreos/go-systemd":        {"xbmedge/agent/internal/systemd"},
 	"github.com/prometheus":               {"xbmedge/agent/internal/metrics"},
 	"golang.org/x/text":                   {"xbmedge/internal/gallery"},
+	"github.com/gofrs/flock":              {"xbmedge/internal/gallery"},
 	"github.com/nlpodyssey/gopickle":      {"xbmedge/internal/weightfile"},
 	"google.golang.org/protobuf":          {"xbmedge/internal/onnxfile"},
 	"gonum.org":                           {"xbmedge/training/internal/report"},

@@ -4,16 +4,21 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 )
 
-// Calibration says how Calibrate came to its threshold.
+// Calibration says how a threshold was come to.
 type Calibration struct {
-	Threshold float32 `json:"threshold"`
-	FAR       float64 `json:"far"`       // share of impostor scores at or above the threshold
-	FRR       float64 `json:"frr"`       // share of genuine scores below it
-	Impostors int     `json:"impostors"` // how many scores each share rests on
-	Genuine   int     `json:"genuine"`
-	Why       string  `json:"why"` // which rule decided, for people
+	Threshold  float32   `json:"threshold"`
+	Asked      float64   `json:"asked,omitempty"` // the wanted FAR
+	FAR        float64   `json:"far"`             // share of impostor scores at or above the threshold
+	FRR        float64   `json:"frr"`             // share of genuine scores below it
+	Impostors  int       `json:"impostors"`       // how many scores each share rests on
+	Genuine    int       `json:"genuine"`
+	Background int       `json:"background,omitempty"` // of the impostors
+	Supported  float64   `json:"supported,omitempty"`  // least rate that so many impostors can show
+	Why        string    `json:"why"`                  // which rule decided, for people
+	Time       time.Time `json:"time,omitzero"`
 }
 
 const (
@@ -47,10 +52,8 @@ func (g *Gallery) Calibrate(far float64, background [][]float32) (Calibration, e
 	if !(far >= 0 && far < 1) {
 		return Calibration{}, fmt.Errorf("calibrate: false accept rate %v; want 0 to less than 1", far)
 	}
-	for i, b := range background {
-		if len(b) != g.model.Dim {
-			return Calibration{}, fmt.Errorf("calibrate: background embedding %d has %d values, the gallery's model makes %d", i, len(b), g.model.Dim)
-		}
+	if err := g.checkBackground(background); err != nil {
+		return Calibration{}, err
 	}
 	impostors, genuine := g.scores(background)
 	slices.Sort(impostors)
@@ -84,43 +87,42 @@ func (g *Gallery) Calibrate(far float64, background [][]float32) (Calibration, e
 	return c, nil
 }
 
+func (g *Gallery) checkBackground(background [][]float32) error {
+	for i, b := range background {
+		if len(b) != g.model.Dim {
+			return fmt.Errorf("calibrate: background embedding %d has %d values, the gallery's model makes %d", i, len(b), g.model.Dim)
+		}
+	}
+	return nil
+}
+
 // scores returns the impostor and genuine scores, of at most maxProbes embeddings each, evenly taken.
 func (g *Gallery) scores(background [][]float32) (impostors, genuine []float32) {
-	dim := g.model.Dim
 	stride := 1 + g.Len()/maxProbes
 	n := 0
-	for i, rows := range g.vectors {
-		for r := 0; r*dim < len(rows); r++ {
+	for i := range g.things {
+		own := g.things[i].own
+		for r := range own.records {
 			if n++; n%stride != 0 {
 				continue
 			}
-			v := rows[r*dim : (r+1)*dim]
-			if len(rows) > dim {
-				genuine = append(genuine, best(v, rows, r))
+			if len(own.records) > 1 {
+				score, _ := own.nearest(own.row(r), r)
+				genuine = append(genuine, score)
 			}
-			if len(g.vectors) > 1 {
-				impostors = append(impostors, g.bestExcept(v, i))
+			if len(g.things) > 1 {
+				impostors = append(impostors, g.nearestThing(own.row(r), i).Score)
 			}
 		}
 	}
-	if len(g.vectors) == 0 {
+	if len(g.things) == 0 {
 		return impostors, genuine
 	}
 	stride = 1 + len(background)/maxProbes
 	for i := 0; i < len(background); i += stride {
-		impostors = append(impostors, g.bestExcept(background[i], -1))
+		impostors = append(impostors, g.nearestThing(background[i], -1).Score)
 	}
 	return impostors, genuine
-}
-
-func (g *Gallery) bestExcept(v []float32, skip int) float32 {
-	top := float32(-2)
-	for i, rows := range g.vectors {
-		if i != skip {
-			top = max(top, best(v, rows, -1))
-		}
-	}
-	return top
 }
 
 // quantile returns the value below or at which the share q of the sorted values lies.

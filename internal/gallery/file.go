@@ -7,20 +7,21 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"math"
-	"os"
 
-	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/retrieval"
 )
 
 // A gallery file is, all numbers little-endian: the magic; a uint32 length; that many bytes of JSON (type header); the
-// embeddings as float32, identity after identity in the header's order; a CRC-32C of everything before it.
+// embeddings as float32, identity after identity in the header's order, its own before its counter-examples; a CRC-32C of
+// everything before it; the pictures, in the same order, each with a CRC-32C of its own in the header. Version 1 has
+// neither counter-examples nor pictures. Fields that a reader does not know are passed over.
 const (
 	magic        = "XBMGAL\r\n"
-	fileVersion  = 1
-	maxHeader    = 64 << 20
-	maxFile      = 4 << 30
+	fileVersion  = 2
+	maxHeader    = 256 << 20
+	maxFile      = 64 << 30
 	crcBytes     = 4
 	minFileBytes = len(magic) + 4 + crcBytes
 )
@@ -28,12 +29,21 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 type header struct {
-	Version    int      `json:"version"`
-	Model      Model    `json:"model"`
-	Others     []string `json:"other_spaces,omitempty"`
-	Threshold  float32  `json:"threshold"`
-	Revision   uint64   `json:"revision"`
-	Identities []Entry  `json:"identities"`
+	Version     int          `json:"version"`
+	Model       Model        `json:"model"`
+	Others      []string     `json:"other_spaces,omitempty"`
+	Threshold   float32      `json:"threshold"`
+	Revision    uint64       `json:"revision"`
+	Next        uint64       `json:"next,omitempty"` // number of the next embedding
+	Calibration *Calibration `json:"calibration,omitempty"`
+	Identities  []entry      `json:"identities"`
+}
+
+// entry is an identity in the file.
+type entry struct {
+	Entry
+	Records         []record `json:"records,omitempty"`   // of its own embeddings; version 1 has none
+	RejectedRecords []record `json:"negatives,omitempty"` // of its counter-examples
 }
 
 var (
@@ -45,151 +55,183 @@ var (
 
 // Encode returns the gallery as a file's content.
 func (g *Gallery) Encode() ([]byte, error) {
-	h := header{fileVersion, g.model, g.others, g.threshold, g.revision, g.entries}
-	if h.Identities == nil {
-		h.Identities = []Entry{}
+	var out bytes.Buffer
+	if err := g.write(&out); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// write writes the gallery as a file's content, picture by picture.
+func (g *Gallery) write(w io.Writer) error {
+	h := header{
+		Version: fileVersion, Model: g.model, Others: g.others, Threshold: g.threshold, Revision: g.revision, Next: g.next,
+		Calibration: g.calibration, Identities: []entry{},
+	}
+	for i, e := range g.Entries() {
+		h.Identities = append(h.Identities, entry{e, g.things[i].own.records, g.things[i].rejected.records})
 	}
 	text, err := json.Marshal(h)
 	if err != nil {
-		return nil, fmt.Errorf("encode gallery: %w", err)
+		return fmt.Errorf("encode gallery: %w", err)
 	}
-	out := make([]byte, 0, minFileBytes+len(text)+4*g.Len()*g.model.Dim)
-	out = append(out, magic...)
-	out = binary.LittleEndian.AppendUint32(out, uint32(len(text)))
-	out = append(out, text...)
-	for _, rows := range g.vectors {
-		for _, x := range rows {
-			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(x))
-		}
-	}
-	return binary.LittleEndian.AppendUint32(out, crc32.Checksum(out, castagnoli)), nil
-}
-
-// Save writes the gallery to a file, whole or not at all.
-func (g *Gallery) Save(path string) error {
-	data, err := g.Encode()
-	if err != nil {
+	sum := crc32.New(castagnoli)
+	both := io.MultiWriter(w, sum)
+	part := binary.LittleEndian.AppendUint32([]byte(magic), uint32(len(text)))
+	if _, err := both.Write(append(part, text...)); err != nil {
 		return err
 	}
-	if err := atomicfile.WriteBytes(path, 0o644, data); err != nil {
-		return fmt.Errorf("save gallery: %w", err)
+	for _, s := range g.sets() {
+		part = part[:0]
+		for _, x := range s.rows {
+			part = binary.LittleEndian.AppendUint32(part, math.Float32bits(x))
+		}
+		if _, err := both.Write(part); err != nil {
+			return err
+		}
+	}
+	if _, err := w.Write(binary.LittleEndian.AppendUint32(nil, sum.Sum32())); err != nil {
+		return err
+	}
+	for _, s := range g.sets() {
+		for i := range s.records {
+			if s.records[i].Size == 0 {
+				continue
+			}
+			crop, err := g.crop(&s.records[i])
+			if err != nil {
+				return err
+			}
+			if _, err := w.Write(crop); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-// Load reads a gallery file for use with a model, which reads its own embedding space and those in readable, and makes the
-// gallery the model's. Errors wrap ErrCorrupt or ErrWrongModel where they apply; the latter names both models.
-func Load(path string, model Model, readable ...string) (*Gallery, error) {
-	g, err := Read(path)
-	if err != nil {
-		return nil, err
+// sets returns all embeddings in the order in which a file has them.
+func (g *Gallery) sets() []set {
+	var sets []set
+	for i := range g.things {
+		sets = append(sets, g.things[i].own, g.things[i].rejected)
 	}
-	made := g.model
-	if err := g.adopt(model, readable); err != nil {
-		return nil, fmt.Errorf("gallery %s: %w: it was made with %v, the model in use is %v; take the one it was made with, or enroll into a new file",
-			path, err, made, model)
-	}
-	return g, nil
-}
-
-// Read reads a gallery file, whatever its model.
-func Read(path string) (*Gallery, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("open gallery: %w", err)
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxFile {
-		return nil, fmt.Errorf("gallery %s: not a file of at most %d bytes: %w", path, int64(maxFile), ErrCorrupt)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("open gallery: %w", err)
-	}
-	g, err := Decode(data)
-	if err != nil {
-		return nil, fmt.Errorf("gallery %s: %w", path, err)
-	}
-	return g, nil
+	return sets
 }
 
 // Decode reads a gallery from a file's content, which may be anything. What it accepts is sound: sizes fit, IDs are
-// unique, embeddings are finite and of length 1. All errors wrap ErrCorrupt.
+// unique, embeddings are finite and of length 1, pictures are whole. All errors wrap ErrCorrupt. It keeps the content.
 func Decode(data []byte) (*Gallery, error) {
-	bad := func(format string, args ...any) (*Gallery, error) {
-		return nil, fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrCorrupt)
-	}
-	if len(data) < minFileBytes || !bytes.HasPrefix(data, []byte(magic)) {
-		return bad("%d bytes that do not start like a gallery", len(data))
-	}
-	body, sum := data[:len(data)-crcBytes], binary.LittleEndian.Uint32(data[len(data)-crcBytes:])
-	if got := crc32.Checksum(body, castagnoli); got != sum {
-		return bad("checksum is %08x, the file says %08x", got, sum)
-	}
-	rest := body[len(magic):]
-	n := binary.LittleEndian.Uint32(rest)
-	rest = rest[4:]
-	if n > maxHeader || uint64(n) > uint64(len(rest)) {
-		return bad("header of %d bytes in a file of %d", n, len(data))
-	}
-	var h header
-	if err := json.Unmarshal(rest[:n], &h); err != nil {
-		return bad("header: %v", err)
-	}
-	if h.Version != fileVersion {
-		return bad("version %d, this program reads version %d", h.Version, fileVersion)
-	}
-	g, err := New(h.Model)
+	g, err := read(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
-		return bad("%v", err)
+		return nil, err
 	}
-	if err := g.SetThreshold(h.Threshold); err != nil {
-		return bad("%v", err)
-	}
-	if len(h.Others) > maxSpaces {
-		return bad("embeddings of %d spaces, at most %d are allowed", len(h.Others), maxSpaces)
-	}
-	g.revision, g.others = h.Revision, h.Others
-	if len(h.Identities) > MaxIdentities {
-		return bad("%d identities, at most %d are allowed", len(h.Identities), MaxIdentities)
-	}
-	if err := checkEntries(h.Identities); err != nil {
-		return bad("%v", err)
-	}
-	g.entries = h.Identities
-	if want, got := uint64(4*g.model.Dim)*uint64(g.Len()), uint64(len(rest))-uint64(n); want != got {
-		return bad("%d bytes of embeddings, the header announces %d", got, want)
-	}
-	rest = rest[n:]
-	for i := range g.entries {
-		rows := make([]float32, g.entries[i].Vectors*g.model.Dim)
-		for j := range rows {
-			rows[j] = math.Float32frombits(binary.LittleEndian.Uint32(rest[4*j:]))
-		}
-		rest = rest[4*len(rows):]
-		for r := 0; r < len(rows); r += g.model.Dim {
-			if row := rows[r : r+g.model.Dim]; !(math.Abs(float64(retrieval.Dot(row, row))-1) < 1e-3) {
-				return bad("embedding %d of %q does not have length 1", r/g.model.Dim, g.entries[i].ID)
+	for _, s := range g.sets() {
+		for i := range s.records {
+			r := &s.records[i]
+			if r.data = data[r.at : r.at+int64(r.Size)]; crc32.Checksum(r.data, castagnoli) != r.Sum && r.Size > 0 {
+				return nil, corrupt("picture %d does not have its checksum", r.ID)
 			}
 		}
-		g.vectors = append(g.vectors, rows)
 	}
 	return g, nil
 }
 
-func checkEntries(entries []Entry) error {
-	total := 0
-	for i, e := range entries {
-		if !idPattern.MatchString(e.ID) || e.ID == UnknownID || e.Name == "" || len(e.Name) > maxNameBytes {
-			return fmt.Errorf("identity %d: bad id or name", i)
+func corrupt(format string, args ...any) error {
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrCorrupt)
+}
+
+// read reads all but the pictures of a file of size bytes. Errors wrap ErrCorrupt, or are the reader's.
+func read(from io.Reader, size int64) (*Gallery, error) {
+	sum := crc32.New(castagnoli)
+	r := io.TeeReader(from, sum)
+	start := make([]byte, len(magic)+4)
+	if size < int64(minFileBytes) {
+		return nil, corrupt("%d bytes that do not start like a gallery", size)
+	}
+	if _, err := io.ReadFull(r, start); err != nil {
+		return nil, err
+	}
+	if !bytes.HasPrefix(start, []byte(magic)) {
+		return nil, corrupt("%d bytes that do not start like a gallery", size)
+	}
+	n := binary.LittleEndian.Uint32(start[len(magic):])
+	left := size - int64(minFileBytes) - int64(n) // for embeddings and pictures
+	if n > maxHeader || left < 0 {
+		return nil, corrupt("header of %d bytes in a file of %d", n, size)
+	}
+	text := make([]byte, n)
+	if _, err := io.ReadFull(r, text); err != nil {
+		return nil, err
+	}
+	var h header
+	if err := json.Unmarshal(text, &h); err != nil {
+		return nil, corrupt("header: %v", err)
+	}
+	g, err := h.gallery()
+	if err != nil {
+		return nil, err
+	}
+	vectors := int64(g.total()) * int64(4*g.model.Dim)
+	if vectors > left {
+		return nil, corrupt("%d bytes after the header, it announces embeddings of %d", left, vectors)
+	}
+	end := g.place(size - left + vectors)
+	if end != size {
+		return nil, corrupt("%d bytes, the header announces %d: it was cut off, or something was added", size, end)
+	}
+	for i := range g.things {
+		t := &g.things[i]
+		for _, s := range []*set{&t.own, &t.rejected} {
+			if s.rows, err = readRows(r, len(s.records), g.model.Dim); err != nil {
+				return nil, err
+			}
 		}
-		if e.Vectors < 1 || e.Vectors > MaxVectors {
-			return fmt.Errorf("identity %q has %d embeddings", e.ID, e.Vectors)
+	}
+	want := sum.Sum32()
+	tail := make([]byte, crcBytes)
+	if _, err := io.ReadFull(from, tail); err != nil {
+		return nil, err
+	}
+	if said := binary.LittleEndian.Uint32(tail); said != want {
+		return nil, corrupt("checksum is %08x, the file says %08x", want, said)
+	}
+	return g, g.checkRows()
+}
+
+// place works out where the pictures lie, from the first one's place on, and returns where they end.
+func (g *Gallery) place(at int64) int64 {
+	for _, s := range g.sets() {
+		for i := range s.records {
+			s.records[i].at = at
+			at += int64(s.records[i].Size)
 		}
-		if total += e.Vectors; total > MaxVectors {
-			return fmt.Errorf("more than %d embeddings", MaxVectors)
+	}
+	return at
+}
+
+func readRows(r io.Reader, n, dim int) ([]float32, error) {
+	rows := make([]float32, n*dim)
+	part := make([]byte, 4*dim)
+	for i := range n {
+		if _, err := io.ReadFull(r, part); err != nil {
+			return nil, err
 		}
-		if i > 0 && entries[i-1].ID >= e.ID {
-			return fmt.Errorf("identity %q is out of order or there twice", e.ID)
+		for d := range dim {
+			rows[i*dim+d] = math.Float32frombits(binary.LittleEndian.Uint32(part[4*d:]))
+		}
+	}
+	return rows, nil
+}
+
+func (g *Gallery) checkRows() error {
+	for i := range g.things {
+		for _, s := range []set{g.things[i].own, g.things[i].rejected} {
+			for r := range s.records {
+				if row := s.row(r); !(math.Abs(float64(retrieval.Dot(row, row))-1) < 1e-3) {
+					return corrupt("embedding %d of %q does not have length 1", r, g.things[i].ID)
+				}
+			}
 		}
 	}
 	return nil

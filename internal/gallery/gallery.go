@@ -3,18 +3,17 @@
 // threshold never carries a name.
 //
 // A gallery belongs to one embedding space: embeddings of two models cannot be compared unless one was trained to be
-// compatible with the other, so a file remembers its model's space and is refused with a model that does not read it.
+// compatible with the other, so a file remembers its model's space and is refused with a model that does not read it. It keeps the picture of each embedding, where it was given one, from which another model can
+// make its own.
 package gallery
 
 import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"regexp"
 	"slices"
-
-	"xbmedge/internal/retrieval"
+	"strings"
 )
 
 // Limits on what a gallery holds; a file beyond them is refused.
@@ -60,31 +59,69 @@ type Identity struct {
 	Name string `json:"name"`
 }
 
-// Entry is an enrolled identity and how many embeddings it has.
+// Entry is an enrolled identity and what there is of it.
 type Entry struct {
 	Identity
-	Vectors int `json:"vectors"`
+	Vectors   int     `json:"vectors"`
+	Rejected  int     `json:"rejected,omitempty"`  // counter-examples
+	Threshold float32 `json:"threshold,omitempty"` // its own; 0: the gallery's
 }
 
 // Gallery holds enrolled embeddings, L2-normalised. Its methods may be called from several goroutines as long as none
 // of them changes it; matching goes through a Matcher.
 type Gallery struct {
-	model     Model
-	others    []string // spaces, besides the model's own, of some of the embeddings; sorted
-	threshold float32
-	revision  uint64
-	entries   []Entry     // sorted by ID
-	vectors   [][]float32 // one for each entry: Vectors×Dim values, row after row
+	model       Model
+	others      []string // spaces, besides the model's own, of some of the embeddings; sorted
+	threshold   float32
+	revision    uint64
+	next        uint64 // number of the next embedding
+	calibration *Calibration
+	things      []thing // sorted by ID
+	file        string  // holds the pictures that are not in memory
+	recovered   error
+}
+
+// thing is an identity with all that is known of it.
+type thing struct {
+	Identity
+	threshold float32 // 0: the gallery's
+	own       set     // what it looks like
+	rejected  set     // what was taken for it and is not
 }
 
 var idPattern = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
+
+// strangerPrefix starts the ids of strangers that are told apart without a name: unknown-7.
+const strangerPrefix = UnknownID + "-"
+
+// CheckID returns nil for an id that an identity can have.
+func CheckID(id string) error {
+	switch {
+	case !idPattern.MatchString(id):
+		return fmt.Errorf("%q: an id has 1 to 64 of a-z, 0-9, _ and -", id)
+	case id == UnknownID || strings.HasPrefix(id, strangerPrefix):
+		return fmt.Errorf("%s: that id stands for what is not enrolled; choose another name", id)
+	}
+	return nil
+}
+
+// CheckName returns nil for a name that an identity can have. It is shown to people, and must not look like a path.
+func CheckName(name string) error {
+	switch {
+	case name == "" || len(name) > maxNameBytes:
+		return fmt.Errorf("the name has %d bytes; want 1 to %d", len(name), maxNameBytes)
+	case strings.ContainsAny(name, "/\\\x00\n\r"):
+		return fmt.Errorf("the name %q has a path separator or a line break in it; take one without", name)
+	}
+	return nil
+}
 
 // New returns an empty gallery for the embeddings of a model.
 func New(model Model) (*Gallery, error) {
 	if model.Dim < 1 || model.Dim > MaxDim {
 		return nil, fmt.Errorf("new gallery: embeddings of %d values; want 1 to %d", model.Dim, MaxDim)
 	}
-	return &Gallery{model: model, threshold: DefaultThreshold}, nil
+	return &Gallery{model: model, threshold: DefaultThreshold, next: 1}, nil
 }
 
 // Model returns the model whose embeddings the gallery holds.
@@ -118,13 +155,14 @@ func (g *Gallery) adopt(model Model, readable []string) error {
 // Threshold returns the least cosine at which an embedding counts as a known thing.
 func (g *Gallery) Threshold() float32 { return g.threshold }
 
-// SetThreshold sets the least cosine of a known thing, above -1 and at most 1.
+// SetThreshold sets the least cosine of a known thing, above -1 and at most 1. What another threshold was calibrated for
+// is forgotten.
 func (g *Gallery) SetThreshold(t float32) error {
 	if !(t > -1 && t <= 1) {
 		return fmt.Errorf("threshold %v: want more than -1 and at most 1", t)
 	}
 	if t != g.threshold {
-		g.threshold = t
+		g.threshold, g.calibration = t, nil
 		g.revision++
 	}
 	return nil
@@ -133,121 +171,70 @@ func (g *Gallery) SetThreshold(t float32) error {
 // Revision grows by one with every change.
 func (g *Gallery) Revision() uint64 { return g.revision }
 
-// Len returns the number of embeddings.
+// Len returns the number of embeddings, without counter-examples.
 func (g *Gallery) Len() int {
 	n := 0
-	for i := range g.entries {
-		n += g.entries[i].Vectors
+	for i := range g.things {
+		n += len(g.things[i].own.records)
+	}
+	return n
+}
+
+// total is Len with counter-examples.
+func (g *Gallery) total() int {
+	n := g.Len()
+	for i := range g.things {
+		n += len(g.things[i].rejected.records)
 	}
 	return n
 }
 
 // Entries returns the enrolled identities, sorted by ID.
-func (g *Gallery) Entries() []Entry { return slices.Clone(g.entries) }
-
-func (g *Gallery) find(id string) (int, bool) {
-	return slices.BinarySearchFunc(g.entries, id, func(e Entry, id string) int { return cmp.Compare(e.ID, id) })
+func (g *Gallery) Entries() []Entry {
+	var entries []Entry
+	for i := range g.things {
+		t := &g.things[i]
+		entries = append(entries, Entry{t.Identity, len(t.own.records), len(t.rejected.records), t.threshold})
+	}
+	return entries
 }
 
-// Enroll adds embeddings of an identity, which need not be normalised; they are copied. A known ID gets more
-// embeddings and the given name. An embedding that the identity has already is not added again: a picture enrolled
-// twice would make its own score look perfect to Calibrate. Nothing changes when there is an error.
-func (g *Gallery) Enroll(id, name string, vectors [][]float32) error {
-	if !idPattern.MatchString(id) {
-		return fmt.Errorf("enroll %q: an id has 1 to 64 of a-z, 0-9, _ and -", id)
-	}
-	if id == UnknownID {
-		return fmt.Errorf("enroll %s: that id stands for what is not enrolled; choose another name", id)
-	}
-	if name == "" || len(name) > maxNameBytes {
-		return fmt.Errorf("enroll %s: the name has %d bytes; want 1 to %d", id, len(name), maxNameBytes)
-	}
-	if len(vectors) == 0 {
-		return fmt.Errorf("enroll %s: no embeddings", id)
-	}
-	if g.Len()+len(vectors) > MaxVectors {
-		return fmt.Errorf("enroll %s: a gallery holds at most %d embeddings", id, MaxVectors)
-	}
-	rows := make([]float32, 0, len(vectors)*g.model.Dim)
-	for i, v := range vectors {
-		if len(v) != g.model.Dim {
-			return fmt.Errorf("enroll %s: embedding %d has %d values, the gallery's model makes %d", id, i, len(v), g.model.Dim)
-		}
-		rows = append(rows, v...)
-		if err := normalize(rows[len(rows)-len(v):]); err != nil {
-			return fmt.Errorf("enroll %s: embedding %d: %w", id, i, err)
-		}
-	}
+// SetOwnThreshold sets the least cosine of one identity; 0 makes it the gallery's again.
+func (g *Gallery) SetOwnThreshold(id string, t float32) error {
 	at, known := g.find(id)
 	if !known {
-		if len(g.entries) >= MaxIdentities {
-			return fmt.Errorf("enroll %s: a gallery holds at most %d identities", id, MaxIdentities)
-		}
-		g.entries = slices.Insert(g.entries, at, Entry{Identity: Identity{ID: id}})
-		g.vectors = slices.Insert(g.vectors, at, nil)
+		return fmt.Errorf("threshold of %q: %w", id, ErrUnknownIdentity)
 	}
-	g.entries[at].Name = name
-	for row := range slices.Chunk(rows, g.model.Dim) {
-		if !holds(g.vectors[at], row) {
-			g.vectors[at] = append(g.vectors[at], row...)
-		}
+	if !(t > -1 && t <= 1) {
+		return fmt.Errorf("threshold of %s: %v: want more than -1 and at most 1", id, t)
 	}
-	g.entries[at].Vectors = len(g.vectors[at]) / g.model.Dim
-	g.revision++
+	if t != g.things[at].threshold {
+		g.things[at].threshold = t
+		g.revision++
+	}
 	return nil
 }
 
-// holds reports whether row is one of the rows.
-func holds(rows, row []float32) bool {
-	for r := 0; r < len(rows); r += len(row) {
-		if slices.Equal(rows[r:r+len(row)], row) {
-			return true
-		}
+// Calibration returns how the threshold was come to, nil where nobody calibrated.
+func (g *Gallery) Calibration() *Calibration { return g.calibration }
+
+// Recovered returns what was wrong with the file, when the gallery was read from the copy beside it; otherwise nil.
+func (g *Gallery) Recovered() error { return g.recovered }
+
+// Clone returns a gallery that can be changed while this one is in use. The embeddings themselves are shared: nothing
+// changes those.
+func (g *Gallery) Clone() *Gallery {
+	c := *g
+	c.things = slices.Clone(g.things)
+	for i := range c.things {
+		c.things[i].own, c.things[i].rejected = c.things[i].own.clip(), c.things[i].rejected.clip()
 	}
-	return false
+	return &c
+}
+
+func (g *Gallery) find(id string) (int, bool) {
+	return slices.BinarySearchFunc(g.things, id, func(t thing, id string) int { return cmp.Compare(t.ID, id) })
 }
 
 // ErrUnknownIdentity is returned for an ID that is not enrolled.
-var ErrUnknownIdentity = errors.New("not enrolled")
-
-// Remove deletes an identity with its embeddings.
-func (g *Gallery) Remove(id string) error {
-	at, known := g.find(id)
-	if !known {
-		return fmt.Errorf("remove %q: %w", id, ErrUnknownIdentity)
-	}
-	g.entries = slices.Delete(g.entries, at, at+1)
-	g.vectors = slices.Delete(g.vectors, at, at+1)
-	g.revision++
-	return nil
-}
-
-func normalize(v []float32) error {
-	var sum float64
-	for _, x := range v {
-		sum += float64(x) * float64(x)
-	}
-	if !(sum > 1e-20) || math.IsInf(sum, 0) {
-		return errors.New("is all zeros or not finite")
-	}
-	scale := 1 / math.Sqrt(sum)
-	for i, x := range v {
-		v[i] = float32(float64(x) * scale)
-	}
-	return nil
-}
-
-// best returns the greatest cosine between v and the rows, or -2 when there are none. skip leaves out one row; -1
-// leaves out none.
-func best(v, rows []float32, skip int) float32 {
-	top := float32(-2)
-	for r := 0; r*len(v) < len(rows); r++ {
-		if r == skip {
-			continue
-		}
-		if s := retrieval.Dot(v, rows[r*len(v):(r+1)*len(v)]); s > top {
-			top = s
-		}
-	}
-	return top
-}
+var ErrUnknownIdentity = errors.New("not enrolled; `xbm-agent gallery list` tells the ids")

@@ -86,14 +86,15 @@ func list(found []Photo, folder, class string, ancestors []os.FileInfo) ([]Photo
 			if found, err = list(found, name, path.Join(class, entry.Name()), below); err != nil {
 				return nil, err
 			}
-		case info.Mode().IsRegular() && isPicture(entry.Name()):
+		case info.Mode().IsRegular() && IsPicture(entry.Name()):
 			found = append(found, Photo{Path: name, Class: class})
 		}
 	}
 	return found, nil
 }
 
-func isPicture(name string) bool {
+// IsPicture reports whether a file is a picture by the extension of its name.
+func IsPicture(name string) bool {
 	switch strings.ToLower(filepath.Ext(name)) {
 	case ".jpg", ".jpeg", ".png":
 		return true

@@ -52,3 +52,20 @@ func countPlain(counts []int, scores, thresholds []float32) {
 		counts[i] += counts[i-1]
 	}
 }
+
+// codesPlain fills dst with the inner products of a query's code and those of vectors that lie one after another. A code
+// has len(query) values.
+func codesPlain(dst []int32, query []int16, codes []int8) {
+	for i := range dst {
+		row := codes[i*len(query) : (i+1)*len(query)]
+		var s0, s1, s2, s3 int32
+		for j := 0; j+4 <= len(query); j += 4 {
+			q, c := (*[4]int16)(query[j:]), (*[4]int8)(row[j:])
+			s0 += int32(q[0]) * int32(c[0])
+			s1 += int32(q[1]) * int32(c[1])
+			s2 += int32(q[2]) * int32(c[2])
+			s3 += int32(q[3]) * int32(c[3])
+		}
+		dst[i] = s0 + s1 + s2 + s3
+	}
+}

@@ -8,3 +8,5 @@ func vectorUnit() bool { return false }
 func dotVector(dst []float32, stride int, rows, panel []float32) { dotPlain(dst, stride, rows, panel) }
 
 func countVector(counts []int, scores, thresholds []float32) { countPlain(counts, scores, thresholds) }
+
+func codesVector(dst []int32, query []int16, codes []int8) { codesPlain(dst, query, codes) }

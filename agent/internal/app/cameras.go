@@ -9,7 +9,6 @@ import (
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/pipeline"
 	"xbmedge/camera"
-	"xbmedge/internal/gallery"
 	"xbmedge/internal/vision"
 )
 
@@ -18,23 +17,35 @@ type cameras struct {
 	app  *App
 	byID map[string]*pipeline.Camera // the enabled ones
 	off  []string
+
+	topK      int
+	threshold float32
+	matchers  []*matcher // of the enabled cameras
+	publisher *mqtt.Publisher
+	embedder  *shared
 }
 
 // newCameras builds cameras and starts nothing.
 func (a *App) newCameras(cfg *config.Config, parts Parts) (*cameras, error) {
-	set := &cameras{app: a, byID: map[string]*pipeline.Camera{}}
-	publisher := mqtt.NewPublisher(a.topics, a.client, a.seq, parts.Gallery, parts.Quant)
-	embedder := &shared{embedder: parts.Embedder}
+	set := &cameras{
+		app: a, byID: map[string]*pipeline.Camera{}, topK: cfg.Gallery.TopK, threshold: float32(cfg.Gallery.Threshold),
+		publisher: mqtt.NewPublisher(a.topics, a.client, a.seq, parts.Gallery, parts.Quant),
+		embedder:  &shared{embedder: parts.Embedder},
+	}
 	for id, cam := range cfg.Cameras {
 		if !cam.Enabled {
 			set.off = append(set.off, id)
 			continue
 		}
-		matcher, err := gallery.NewMatcher(parts.Gallery, cfg.Gallery.TopK, float32(cfg.Gallery.Threshold))
-		if err != nil {
-			return nil, fmt.Errorf("gallery.threshold: %w", err)
-		}
+		asked := &matcher{}
+		set.matchers = append(set.matchers, asked)
 		source := SourceConfig(cam)
+		var used pipeline.Embedder = set.embedder
+		var told pipeline.Publisher = set.publisher
+		if parts.Tap != nil {
+			used, told = parts.Tap.Camera(id, set.embedder, set.publisher)
+		}
+		var err error
 		set.byID[id], err = pipeline.New(cfg.Pipeline(id), pipeline.Deps{
 			Open: func(context.Context) (pipeline.Source, error) {
 				src, err := camera.Open(source, a.log)
@@ -43,14 +54,14 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (*cameras, error) {
 				}
 				return frames{src}, nil
 			},
-			Embedder: embedder, Matcher: matcher, Publisher: publisher, Results: parts.Results, Log: a.log,
+			Embedder: used, Matcher: asked, Publisher: told, Results: parts.Results, Log: a.log,
 			Watch: func(loop string) pipeline.Heartbeat { return a.health.Stage("camera " + id + ": " + loop) },
 		})
 		if err != nil {
 			return nil, fmt.Errorf("camera %s: %w", id, err)
 		}
 	}
-	return set, nil
+	return set, set.setGallery(parts.Gallery)
 }
 
 // run runs the cameras until ctx ends or all have come to the end of their clips.

@@ -1,21 +1,18 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path"
-	"slices"
 
-	"xbmedge/agent/internal/config"
+	"xbmedge/agent/internal/control"
+	"xbmedge/agent/internal/curator"
 	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
-	"xbmedge/internal/embed"
 	"xbmedge/internal/gallery"
-	"xbmedge/internal/photos"
 )
 
 // enrolled is what enroll prints with --json.
@@ -23,228 +20,195 @@ type enrolled struct {
 	Gallery     string               `json:"gallery"`
 	Identities  []gallery.Entry      `json:"identities"` // all, not only the new
 	Added       int                  `json:"added"`
-	Skipped     int                  `json:"skipped"`
+	Skipped     int                  `json:"skipped"` // pictures that could not be used
+	Dropped     int                  `json:"dropped"` // embeddings too like others to be kept
 	Threshold   float32              `json:"threshold"`
+	Refused     []curator.Refusal    `json:"refused,omitempty"`
+	Warnings    []string             `json:"warnings,omitempty"`
 	Calibration *gallery.Calibration `json:"calibration,omitempty"`
 }
 
 // enrolment is the command line of enroll.
 type enrolment struct {
-	model, gallery, dir, background string
-	most, threads                   int
-	far, threshold                  float64
-	json                            bool
+	target
+	dir, background, camera string
+	most                    int
+	far, threshold, seconds float64
+	json, force             bool
 }
 
 func enroll() cli.Command {
 	return cli.Command{
-		Name: "enroll", Args: "[NAME FILE|FOLDER...]",
+		Name: "enroll", Args: "[NAME [FILE|FOLDER...]]",
 		Summary: "enroll things from pictures of them",
-		Long: `Puts one thing into the gallery from its pictures (NAME and files or folders), or
-one thing from each sub-folder of --dir. A thing that is there already gets the
-pictures added. Then the threshold between known and unknown things is
-calibrated on all that is enrolled.`,
+		Long: `Puts one thing into the gallery from its pictures (NAME and files or folders), one
+thing from each sub-folder of --dir, or NAME from what a camera of the agent that
+runs sees for some seconds. A thing that is there already gets the pictures added.
+Then the threshold between known and unknown things is set by all that is enrolled,
+unless ` + "`xbm-agent calibrate`" + ` has set it before.
+
+Pictures that are blurred, badly exposed, too small or empty are left out, and it is
+said why. Of each thing those pictures are kept that differ most.
+
+Where an agent runs with the gallery, it is asked to do it and knows the thing at
+once; otherwise the file is changed.`,
 		Examples: `xbm-agent enroll --model m.tflite --gallery things.gallery "Oat milk" oat1.jpg oat2.jpg
-xbm-agent enroll --model m.tflite --gallery things.gallery --dir photos/train`,
+xbm-agent enroll --model m.tflite --gallery things.gallery --dir photos/train
+xbm-agent enroll --gallery /var/lib/xbm-agent/things.gallery "My keys" --camera shelf --seconds 5`,
 		Setup: func(f *cli.Flags) cli.Func {
 			var e enrolment
-			f.StringVar(&e.model, "model", "", "embedding model `FILE` (.xbm or .tflite)")
-			f.StringVar(&e.gallery, "gallery", "", "gallery `FILE`; made when it is not there")
+			e.flags(f)
+			e.modelFlags(f)
 			f.StringVar(&e.dir, "dir", "", "`FOLDER` with one sub-folder of pictures for each thing")
-			f.StringVar(&e.background, "background", "", "`FOLDER` of pictures that show nothing enrolled, for a better threshold")
-			f.IntVar(&e.most, "max", 0, "at most `N` pictures of each thing, evenly taken; 0: all")
+			f.StringVar(&e.camera, "camera", "", "enroll what this `CAMERA` of the agent that runs sees")
+			f.Float64Var(&e.seconds, "seconds", 5, "watch the camera for so many `SECONDS`")
+			f.StringVar(&e.background, "background", "", "calibrate with this `FOLDER` of pictures, or .npy file, of what is not enrolled")
+			f.IntVar(&e.most, "max", 32, "keep at most `N` embeddings of each thing, those that differ most; 0: all")
 			f.Float64Var(&e.far, "far", 0.001, "`SHARE` of strangers that may be taken for a known thing")
 			f.Float64Var(&e.threshold, "threshold", 0, "set the threshold to this `COSINE` instead of calibrating it")
-			f.IntVar(&e.threads, "threads", 1, "run the model on `N` processor threads")
+			f.BoolVar(&e.force, "force", false, "take poor pictures, too")
 			f.BoolVar(&e.json, "json", false, "print the outcome as JSON")
-			f.Require("model", "gallery")
 			return e.run
 		},
 	}
 }
 
 func (o *enrolment) run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	things, err := findThings(o.dir, args)
+	var things []thing
+	var unread []error
+	if o.camera != "" {
+		if len(args) != 1 || o.dir != "" {
+			return cli.Usagef("enroll: with --camera want a name and nothing else")
+		}
+		things = []thing{{name: args[0]}}
+	} else if things, unread, err = findThings(o.dir, args); err != nil {
+		return err
+	}
+	for _, fault := range unread {
+		fmt.Fprintf(stderr, "left out: %v\n", fault)
+	}
+	if len(things) == 0 {
+		return fmt.Errorf("enroll: %w", errors.Join(unread...))
+	}
+	s, err := o.open(ctx, stderr)
 	if err != nil {
 		return err
 	}
-	if err := atomicfile.Check(o.gallery); err != nil { // before the long work
-		return err
-	}
-	log := newLogger(stderr, config.Log{Level: "info"})
-	embedder, err := openModel(ctx, o.model, o.threads, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, embedder.Close()) }()
-	g, err := embedder.LoadGallery(o.gallery)
-	if errors.Is(err, os.ErrNotExist) {
-		g, err = gallery.New(embedder.ForGallery())
-	}
-	if err != nil {
-		return err
-	}
-	out := enrolled{Gallery: o.gallery}
-	before := g.Len()
-	if out.Skipped, err = enrollAll(ctx, g, embedder.Embedder, things, o.most, stderr); err != nil {
-		return err
-	}
-	out.Added = g.Len() - before
-	if o.threshold != 0 {
-		if err := g.SetThreshold(float32(o.threshold)); err != nil {
+	defer func() { err = errors.Join(err, s.close()) }()
+	if s.client == nil {
+		if err := atomicfile.Check(o.gallery); err != nil { // before the long work
 			return err
 		}
-	} else if out.Calibration, err = calibrate(ctx, g, embedder.Embedder, o.far, o.background, stderr); err != nil {
+	}
+	out := enrolled{Gallery: o.gallery}
+	if err := o.enroll(ctx, s, things, &out, stderr); err != nil {
 		return err
 	}
-	if err := g.Save(o.gallery); err != nil {
+	if o.background != "" {
+		c := calibration{target: o.target, far: o.far, background: o.background}
+		fit, _, err := c.fit(ctx, stderr)
+		if err == nil {
+			out.Calibration = &fit.Calibration
+			err = c.set(ctx, s, fit)
+		}
+		if err != nil {
+			return fmt.Errorf("enrolled, but not calibrated: %w", err)
+		}
+	}
+	g, err := gallery.Read(o.gallery)
+	if err != nil {
 		return err
 	}
 	out.Identities, out.Threshold = g.Entries(), g.Threshold()
-	return printEnrolled(stdout, out, o.json)
+	if len(things) > 1 { // of the last one it was told
+		for _, t := range things[:len(things)-1] {
+			out.Warnings = append(out.Warnings, curator.Alike(g, gallery.Slug(t.name))...)
+		}
+	}
+	for _, w := range out.Warnings {
+		fmt.Fprintf(stderr, "note: %s\n", w)
+	}
+	if err := printEnrolled(stdout, out, o.json); err != nil {
+		return err
+	}
+	if len(unread) > 0 {
+		return fmt.Errorf("%d folders could not be read, all others are enrolled: %w", len(unread), errors.Join(unread...))
+	}
+	return nil
 }
 
-// enrollAll embeds the pictures of all things and puts them into the gallery. It returns how many could not be read.
-func enrollAll(ctx context.Context, g *gallery.Gallery, e *embed.Embedder, things []thing, most int, stderr io.Writer) (skipped int, err error) {
-	names := map[string]string{}
-	for _, e := range g.Entries() {
-		names[e.ID] = e.Name
-	}
-	for _, t := range things {
-		if old := names[gallery.Slug(t.name)]; old != "" && old != t.name {
-			fmt.Fprintf(stderr, "%q has the id of %q, %s: it is taken for the same thing and gets the new name; if it is another, "+
-				"remove %[3]s and enroll both under names that differ in letters or digits\n", t.name, old, gallery.Slug(t.name))
-		}
-		vectors, left, err := embedAll(ctx, e, evenly(t.photos, most), stderr)
-		if err != nil {
-			return 0, fmt.Errorf("enroll %s: %w", t.name, err)
-		}
-		skipped += left
-		if err := g.Enroll(gallery.Slug(t.name), t.name, vectors); err != nil {
-			return 0, err
-		}
-	}
-	return skipped, nil
-}
-
-func calibrate(ctx context.Context, g *gallery.Gallery, e *embed.Embedder, far float64, folder string, stderr io.Writer) (*gallery.Calibration, error) {
-	var background [][]float32
-	if folder != "" {
-		list, err := photos.List(folder)
-		if err != nil {
-			return nil, err
-		}
-		if background, _, err = embedAll(ctx, e, list, stderr); err != nil {
-			return nil, fmt.Errorf("background: %w", err)
-		}
-	}
-	c, err := g.Calibrate(far, background)
+// enroll asks for all things to be enrolled, and gathers what came of it.
+func (o *enrolment) enroll(ctx context.Context, s *session, things []thing, out *enrolled, stderr io.Writer) error {
+	w, h, err := s.inputSize(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &c, g.SetThreshold(c.Threshold)
+	requests := o.requests(ctx, things, w, h, out)
+	outs, err := s.do(ctx, requests)
+	tell := func(r curator.Refusal) { fmt.Fprintf(stderr, "left out: %s: %s\n", r.Name, r.Why) }
+	for _, done := range outs {
+		out.Added += done.Added
+		out.Dropped += done.Dropped
+		out.Refused = append(out.Refused, done.Refused...)
+		out.Warnings = append(out.Warnings, done.Warnings...)
+		out.Calibration = cmp.Or(done.Calibrate, out.Calibration)
+	}
+	for _, r := range out.Refused {
+		tell(r)
+	}
+	out.Skipped = len(out.Refused)
+	return err
+}
+
+// maxPictures is how many pictures go into one request.
+const maxPictures = 32
+
+// requests returns a function that gives one request after another, with the pictures of the next thing, or some of them.
+func (o *enrolment) requests(ctx context.Context, things []thing, w, h int, out *enrolled) func() (*control.Request, error) {
+	return func() (*control.Request, error) {
+		for len(things) > 0 {
+			t := &things[0]
+			r := &control.Request{Op: "enroll", Name: t.name, Most: o.most, Force: o.force, FAR: o.far, Camera: o.camera}
+			if o.camera != "" {
+				r.Seconds = o.seconds
+			}
+			n := min(len(t.photos), maxPictures)
+			if n > 0 {
+				pictures, refused, err := load(ctx, t.photos[:n], w, h, o.force)
+				if err != nil {
+					return nil, err
+				}
+				out.Refused = append(out.Refused, refused...)
+				r.Pictures = pictures
+				t.photos = t.photos[n:]
+			}
+			if len(t.photos) == 0 {
+				things = things[1:]
+			}
+			if r.Last = len(things) == 0; r.Last && o.threshold != 0 {
+				threshold := float32(o.threshold)
+				r.Threshold = &threshold
+			}
+			if len(r.Pictures) > 0 || r.Camera != "" || r.Last && out.Gallery != "" && len(out.Refused) == 0 {
+				return r, nil
+			}
+			if n > 0 && len(r.Pictures) == 0 && (r.Last || len(t.photos) == 0) {
+				return nil, fmt.Errorf("enroll %s: none of its last %d pictures can be used, the first because: %s", r.Name, n, out.Refused[len(out.Refused)-n].Why)
+			}
+		}
+		return nil, nil //nolint:nilnil // the end
+	}
 }
 
 func printEnrolled(w io.Writer, out enrolled, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(out)
 	}
-	_, err := fmt.Fprintf(w, "%s: %d pictures added, %d could not be read; %d identities; threshold %.3f\n",
-		out.Gallery, out.Added, out.Skipped, len(out.Identities), out.Threshold)
+	_, err := fmt.Fprintf(w, "%s: %d pictures added, %d could not be used, %d not kept since they are like others; %d identities; threshold %.3f\n",
+		out.Gallery, out.Added, out.Skipped, out.Dropped, len(out.Identities), out.Threshold)
 	if c := out.Calibration; err == nil && c != nil {
 		_, err = fmt.Fprintf(w, "threshold: %s (of %d strangers' scores %.2f %% at or above it, of %d own scores %.2f %% below)\n",
 			c.Why, c.Impostors, 100*c.FAR, c.Genuine, 100*c.FRR)
 	}
 	return err
-}
-
-// thing is one identity to enroll.
-type thing struct {
-	name   string
-	photos []photos.Photo
-}
-
-// findThings lists the pictures: of each sub-folder of dir, or of the files and folders after a name.
-func findThings(dir string, rest []string) ([]thing, error) {
-	if dir != "" {
-		if len(rest) > 0 {
-			return nil, cli.Usagef("enroll: %q besides --dir", rest[0])
-		}
-		return byFolder(dir)
-	}
-	if len(rest) < 2 {
-		return nil, cli.Usagef("enroll: want a name and its pictures, or --dir")
-	}
-	t := thing{name: rest[0]}
-	for _, p := range rest[1:] {
-		info, err := os.Stat(p)
-		if err != nil {
-			return nil, fmt.Errorf("enroll %s: %w", t.name, err)
-		}
-		if !info.IsDir() {
-			t.photos = append(t.photos, photos.Photo{Path: p})
-			continue
-		}
-		list, err := photos.List(p)
-		if err != nil {
-			return nil, fmt.Errorf("enroll %s: %w", t.name, err)
-		}
-		t.photos = append(t.photos, list...)
-	}
-	return []thing{t}, nil
-}
-
-func byFolder(dir string) ([]thing, error) {
-	list, err := photos.List(dir)
-	if err != nil {
-		return nil, err
-	}
-	var things []thing
-	ids := map[string]string{}
-	for _, p := range list { // sorted by class
-		if p.Class == "" {
-			return nil, fmt.Errorf("enroll: %s lies in no sub-folder of %s; each sub-folder is one thing", p.Path, dir)
-		}
-		if n := len(things); n == 0 || things[n-1].name != p.Class {
-			id := gallery.Slug(p.Class)
-			if other, taken := ids[id]; taken {
-				return nil, fmt.Errorf("enroll: the folders %q and %q would both get the id %s; rename one", other, p.Class, id)
-			}
-			ids[id] = p.Class
-			things = append(things, thing{name: p.Class})
-		}
-		t := &things[len(things)-1]
-		t.photos = append(t.photos, p)
-	}
-	for i := range things {
-		things[i].name = path.Clean(things[i].name)
-	}
-	return things, nil
-}
-
-// evenly takes n of the photos over the whole list; 0 takes all.
-func evenly(list []photos.Photo, n int) []photos.Photo {
-	if n <= 0 || n >= len(list) {
-		return list
-	}
-	out := make([]photos.Photo, n)
-	for i := range out {
-		out[i] = list[i*len(list)/n]
-	}
-	return slices.Clip(out)
-}
-
-// embedAll embeds pictures and says which could not be read.
-func embedAll(ctx context.Context, e *embed.Embedder, list []photos.Photo, stderr io.Writer) (vectors [][]float32, skipped int, err error) {
-	set, left, err := e.Photos(ctx, list)
-	if err != nil {
-		return nil, 0, err
-	}
-	for _, s := range left {
-		fmt.Fprintf(stderr, "left out: %v\n", s.Err)
-	}
-	for i := range set.Photos {
-		vectors = append(vectors, set.Data[i*set.Dim:(i+1)*set.Dim])
-	}
-	return vectors, len(left), nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"text/tabwriter"
+	"time"
 
 	"xbmedge/internal/cli"
 	"xbmedge/internal/gallery"
@@ -15,7 +16,12 @@ import (
 func galleryGroup() cli.Command {
 	return cli.Command{
 		Name: "gallery", Summary: "look at what is enrolled, and change it",
-		Commands: []cli.Command{galleryList(), galleryRemove()},
+		Long: `What changes a gallery asks the agent that runs with it, which takes it up at once;
+where none runs, the file is changed.`,
+		Commands: []cli.Command{
+			galleryList(), galleryShow(), galleryStats(), galleryVerify(), galleryRemove(), galleryRm(), galleryForget(), galleryRename(),
+			galleryMerge(), galleryReject(), galleryUnreject(), galleryThreshold(), galleryExport(), galleryImport(), galleryReembed(),
+		},
 	}
 }
 
@@ -27,24 +33,8 @@ func galleryList() cli.Command {
 			path := f.String("gallery", "", "gallery `FILE`")
 			asJSON := f.Bool("json", false, "print JSON")
 			f.Require("gallery")
-			return func(_ context.Context, _ []string, stdout, _ io.Writer) error { return list(*path, *asJSON, stdout) }
-		},
-	}
-}
-
-func galleryRemove() cli.Command {
-	return cli.Command{
-		Name: "remove", Args: "ID...", Summary: "forget things",
-		Long:     "Takes things out of the gallery. `xbm-agent gallery list` tells their ids.",
-		Examples: "xbm-agent gallery remove --gallery things.gallery oat-milk",
-		Setup: func(f *cli.Flags) cli.Func {
-			path := f.String("gallery", "", "gallery `FILE`")
-			f.Require("gallery")
-			return func(_ context.Context, ids []string, stdout, _ io.Writer) error {
-				if len(ids) == 0 {
-					return cli.Usagef("gallery remove: want ids")
-				}
-				return remove(*path, ids, stdout)
+			return func(_ context.Context, _ []string, stdout, stderr io.Writer) error {
+				return list(*path, *asJSON, stdout, stderr)
 			}
 		},
 	}
@@ -52,15 +42,25 @@ func galleryRemove() cli.Command {
 
 // listed is what `gallery list --json` prints.
 type listed struct {
-	Model      gallery.Model   `json:"model"`
-	Threshold  float32         `json:"threshold"`
-	Version    uint64          `json:"version"`
-	N          int             `json:"n"`
-	Identities []gallery.Entry `json:"identities"`
+	Model       gallery.Model        `json:"model"`
+	Threshold   float32              `json:"threshold"`
+	Calibration *gallery.Calibration `json:"calibration,omitempty"`
+	Version     uint64               `json:"version"`
+	N           int                  `json:"n"`
+	Identities  []gallery.Entry      `json:"identities"`
 }
 
-func list(path string, asJSON bool, stdout io.Writer) error {
+// readGallery reads a gallery and says where it had to be a copy.
+func readGallery(path string, stderr io.Writer) (*gallery.Gallery, error) {
 	g, err := gallery.Read(path)
+	if err == nil && g.Recovered() != nil {
+		fmt.Fprintf(stderr, "note: %v\n", g.Recovered())
+	}
+	return g, err
+}
+
+func list(path string, asJSON bool, stdout, stderr io.Writer) error {
+	g, err := readGallery(path, stderr)
 	if err != nil {
 		return err
 	}
@@ -69,30 +69,141 @@ func list(path string, asJSON bool, stdout io.Writer) error {
 		if entries == nil {
 			entries = []gallery.Entry{}
 		}
-		return json.NewEncoder(stdout).Encode(listed{g.Model(), g.Threshold(), g.Revision(), g.Len(), entries})
+		return json.NewEncoder(stdout).Encode(listed{g.Model(), g.Threshold(), g.Calibration(), g.Revision(), g.Len(), entries})
 	}
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "ID\tNAME\tPICTURES\n")
+	fmt.Fprintf(w, "ID\tNAME\tPICTURES\tCOUNTER-EXAMPLES\tTHRESHOLD\n")
 	for _, e := range g.Entries() {
-		fmt.Fprintf(w, "%s\t%s\t%d\n", e.ID, e.Name, e.Vectors)
+		own := ""
+		if e.Threshold != 0 {
+			own = fmt.Sprintf("%.3f", e.Threshold)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\n", e.ID, e.Name, e.Vectors, e.Rejected, own)
 	}
 	_, err = fmt.Fprintf(stdout, "model %v, threshold %.3f, version %d\n", g.Model(), g.Threshold(), g.Revision())
 	return errors.Join(err, w.Flush())
 }
 
-func remove(path string, ids []string, stdout io.Writer) error {
-	g, err := gallery.Read(path)
+func galleryShow() cli.Command {
+	return cli.Command{
+		Name: "show", Args: "ID", Summary: "show the embeddings of one thing, by number",
+		Examples: "xbm-agent gallery show --gallery things.gallery oat-milk",
+		Setup: func(f *cli.Flags) cli.Func {
+			path := f.String("gallery", "", "gallery `FILE`")
+			asJSON := f.Bool("json", false, "print JSON")
+			f.Require("gallery")
+			return func(_ context.Context, args []string, stdout, stderr io.Writer) error {
+				if len(args) != 1 {
+					return cli.Usagef("gallery show: want one id")
+				}
+				return show(*path, args[0], *asJSON, stdout, stderr)
+			}
+		},
+	}
+}
+
+func show(path, id string, asJSON bool, stdout, stderr io.Writer) error {
+	g, err := readGallery(path, stderr)
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
-		if err := g.Remove(id); err != nil {
-			return err
-		}
-	}
-	if err := g.Save(path); err != nil {
+	own, rejected, err := g.Records(id)
+	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(stdout, "removed %d; %d identities are left\n", len(ids), len(g.Entries()))
+	if asJSON {
+		return json.NewEncoder(stdout).Encode(map[string]any{"id": id, "embeddings": own, "counter_examples": rejected})
+	}
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "NUMBER\tKIND\tADDED\tPICTURE\n")
+	printRecords(w, "own", own)
+	printRecords(w, "counter-example", rejected)
+	return w.Flush()
+}
+
+func printRecords(w io.Writer, kind string, records []gallery.Record) {
+	for _, r := range records {
+		added, picture := "", "none"
+		if !r.Added.IsZero() {
+			added = r.Added.Format(time.DateTime)
+		}
+		if r.Crop > 0 {
+			picture = fmt.Sprintf("%d bytes", r.Crop)
+		}
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\n", r.ID, kind, added, picture)
+	}
+}
+
+func galleryStats() cli.Command {
+	return cli.Command{
+		Name: "stats", Summary: "say what a gallery holds and what its threshold rests on",
+		Examples: "xbm-agent gallery stats --gallery things.gallery",
+		Setup: func(f *cli.Flags) cli.Func {
+			path := f.String("gallery", "", "gallery `FILE`")
+			f.Require("gallery")
+			return func(_ context.Context, _ []string, stdout, stderr io.Writer) error {
+				return galleryFacts(*path, stdout, stderr)
+			}
+		},
+	}
+}
+
+// galleryFacts prints a gallery's counts as JSON.
+func galleryFacts(path string, stdout, stderr io.Writer) error {
+	g, err := readGallery(path, stderr)
+	if err != nil {
+		return err
+	}
+	var s struct {
+		Model       gallery.Model        `json:"model"`
+		Version     uint64               `json:"version"`
+		Identities  int                  `json:"identities"`
+		Embeddings  int                  `json:"embeddings"`
+		Rejected    int                  `json:"counter_examples"`
+		Pictures    int                  `json:"pictures"`
+		PictureSize int                  `json:"picture_bytes"`
+		Threshold   float32              `json:"threshold"`
+		Calibration *gallery.Calibration `json:"calibration"`
+	}
+	s.Model, s.Version, s.Embeddings, s.Threshold, s.Calibration = g.Model(), g.Revision(), g.Len(), g.Threshold(), g.Calibration()
+	for _, e := range g.Entries() {
+		s.Identities++
+		s.Rejected += e.Rejected
+		own, rejected, err := g.Records(e.ID)
+		if err != nil {
+			return err
+		}
+		for _, r := range append(own, rejected...) {
+			s.PictureSize += r.Crop
+			s.Pictures += min(r.Crop, 1)
+		}
+	}
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s\n", text)
 	return err
+}
+
+func galleryVerify() cli.Command {
+	return cli.Command{
+		Name: "verify", Summary: "read all of a gallery, its pictures too, and tell what is damaged",
+		Examples: "xbm-agent gallery verify --gallery things.gallery",
+		Setup: func(f *cli.Flags) cli.Func {
+			path := f.String("gallery", "", "gallery `FILE`")
+			f.Require("gallery")
+			return func(_ context.Context, _ []string, stdout, _ io.Writer) error {
+				g, err := gallery.Read(*path)
+				if err == nil {
+					err = errors.Join(g.Recovered(), g.Verify())
+				}
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(stdout, "%s is whole: %d identities, %d embeddings\n", *path, len(g.Entries()), g.Len())
+				return err
+			}
+		},
+	}
 }

@@ -9,16 +9,19 @@ import (
 
 	"xbmedge/agent/internal/app"
 	"xbmedge/agent/internal/config"
+	"xbmedge/agent/internal/curator"
 	"xbmedge/agent/internal/model"
+	"xbmedge/agent/internal/tap"
 )
 
 // reloader takes over a changed configuration, model and gallery while the agent runs.
 type reloader struct {
-	load  func() (*config.Config, error)
-	app   *app.App
-	parts app.Parts
-	model *model.Model // at work; belongs to the reloader
-	log   *slog.Logger
+	load    func() (*config.Config, error)
+	app     *app.App
+	parts   app.Parts
+	model   *model.Model     // at work; belongs to the reloader
+	curator *curator.Curator // changes the gallery; nil for none
+	log     *slog.Logger
 }
 
 // run reloads at each signal until ctx ends, and closes the model that is then at work.
@@ -37,19 +40,36 @@ func (r *reloader) run(ctx context.Context, signals <-chan os.Signal) {
 	}
 }
 
+// reload takes over what has changed. The gallery stays as it is meanwhile.
 func (r *reloader) reload(ctx context.Context) error {
+	if r.curator == nil {
+		_, err := r.takeOver(ctx)
+		return err
+	}
+	return r.curator.During(func(p *curator.Parts) error {
+		cfg, err := r.takeOver(ctx)
+		if cfg != nil {
+			*p = curatorParts(cfg, r.app, r.model, r.parts.Tap, r.log)
+		}
+		return err
+	})
+}
+
+// takeOver returns the configuration that is at work then, nil where it is the old one.
+func (r *reloader) takeOver(ctx context.Context) (*config.Config, error) {
 	cfg, err := r.load()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	with, err := open(ctx, cfg, r.log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	g, parts := with.gallery, r.parts
 	parts.Embedder, parts.Quant, parts.Gallery = with.model, with.model.Model().Quant, g
+	parts.Tap = tap.New(with.model.InputSize())
 	if err := r.app.Reload(ctx, cfg, parts); err != nil {
-		return errors.Join(err, with.model.Close())
+		return nil, errors.Join(err, with.model.Close())
 	}
 	old := r.model
 	r.model, r.parts = with.model, parts
@@ -57,7 +77,7 @@ func (r *reloader) reload(ctx context.Context) error {
 	r.log.Info("reloaded", "cameras", len(cfg.Cameras), "model", with.model.Model().Name, "identities", len(g.Entries()),
 		"embeddings", g.Len(), "threshold", g.Threshold())
 	if err := old.Close(); err != nil {
-		return fmt.Errorf("close the old model: %w", err)
+		return cfg, fmt.Errorf("close the old model: %w", err)
 	}
-	return nil
+	return cfg, nil
 }

@@ -13,20 +13,25 @@ import (
 	"xbmedge/agent/internal/app"
 	"xbmedge/agent/internal/board"
 	"xbmedge/agent/internal/config"
+	"xbmedge/agent/internal/control"
+	"xbmedge/agent/internal/curator"
 	"xbmedge/agent/internal/model"
 	"xbmedge/agent/internal/results"
 	"xbmedge/agent/internal/systemd"
+	"xbmedge/agent/internal/tap"
 	"xbmedge/camera"
 	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/tflite"
+	"xbmedge/internal/vision"
 )
 
 // runFlags is the command line of run.
 type runFlags struct {
 	load             func() (*config.Config, error)
 	results, summary string
+	control          string
 }
 
 func run() cli.Command {
@@ -42,6 +47,8 @@ xbm-agent run --config agent.yaml --set mqtt.broker=tcp://broker:1883 --set log.
 		Setup: func(f *cli.Flags) cli.Func {
 			o := runFlags{load: configFlags(f)}
 			f.StringVar(&o.results, "results", "", "write the outcome of every frame to this `FILE`, one JSON object a line")
+			f.StringVar(&o.control, "control", "auto", "socket `FILE` through which the gallery is changed; auto: control.sock in the folder that "+
+				"the service manager makes for the program, and none without one")
 			f.StringVar(&o.summary, "summary", "", "write what was done to this `FILE` at the end (JSON)")
 			return o.run
 		},
@@ -62,6 +69,9 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 		return setupError{err}
 	}
 	g := with.gallery
+	if damage := g.Recovered(); damage != nil {
+		log.Error("the gallery was damaged", "error", damage)
+	}
 	r := &reloader{load: o.load, model: with.model, log: log}
 	defer func() { err = errors.Join(err, r.model.Close()) }()
 	if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
@@ -77,7 +87,8 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 		return err
 	}
 	parts := app.Parts{
-		Embedder: with.model, Quant: with.model.Model().Quant, Gallery: g, Manager: manager, Board: board.New("/"), Log: log,
+		Embedder: with.model, Tap: tap.New(with.model.InputSize()), Quant: with.model.Model().Quant, Gallery: g, Manager: manager,
+		Board: board.New("/"), Log: log,
 	}
 	if o.results != "" {
 		file, failed := results.Create(o.results)
@@ -95,12 +106,48 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 	log.Info("agent starts", "node", cfg.Node, "model", with.model.Model().Name, "identities", len(g.Entries()),
 		"embeddings", g.Len(), "threshold", g.Threshold())
 	r.app, r.parts = a, parts
+	if socket := o.socket(); socket != "" {
+		r.curator = curator.New(curatorParts(cfg, a, with.model, parts.Tap, log))
+		server, failed := control.Listen(socket, r.curator, log) //nolint:contextcheck // it ends with Close
+		if failed != nil {
+			return failed
+		}
+		defer func() { err = errors.Join(err, server.Close()) }()
+	}
 	err = withReloads(ctx, r, hangups, a.Run)
 	if o.summary != "" {
 		err = errors.Join(err, atomicfile.WriteJSON(o.summary, 0o644, a.Summary()))
 	}
 	return err
 }
+
+// socket returns where the gallery can be changed, "" for nowhere.
+func (o *runFlags) socket() string {
+	if o.control != "auto" {
+		return o.control
+	}
+	if os.Getenv("RUNTIME_DIRECTORY") == "" {
+		return ""
+	}
+	return control.DefaultPath()
+}
+
+// curatorParts are what changes to the gallery of an agent work with.
+func curatorParts(cfg *config.Config, a *app.App, m *model.Model, seen *tap.Tap, log *slog.Logger) curator.Parts {
+	return curator.Parts{
+		Path: cfg.Gallery.Path, Live: seen, Log: log, Use: a.SetGallery,
+		Model: func() (curator.Embedder, error) { return inTurns{m, a}, nil },
+	}
+}
+
+// inTurns is the model of an agent's cameras, for others to use in turns with them.
+type inTurns struct {
+	*model.Model
+	app *app.App
+}
+
+// Embed waits for its turn.
+func (m inTurns) Embed(dst []float32, f vision.Frame) error { return m.app.Embed(dst, f) }
 
 // withReloads runs the agent and reloads it at each signal, until the agent ends.
 func withReloads(ctx context.Context, r *reloader, signals <-chan os.Signal, run func(context.Context) error) error {

@@ -133,6 +133,8 @@ func (p *patient) lookAtGallery(r *report, with *Opened) {
 	switch {
 	case err != nil:
 		r.fault("look at it with `ls -l "+path+"`", "%s cannot be read: %s", path, reason(err))
+	case g.Recovered() != nil:
+		r.warn("look what the last change was, and make it again: any change writes the file anew", "%s is damaged; the state before its last change is used", path)
 	case len(g.Entries()) == 0:
 		r.warn("enroll the things to recognise: "+enroll, "nothing is enrolled in %s: everything is unknown", path)
 	default:

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 
 	"xbmedge/agent/internal/pipeline"
 	"xbmedge/internal/gallery"
@@ -26,17 +27,23 @@ type Publisher struct {
 	sender  Sender
 	seq     *Sequence
 	model   MatchModel
-	gallery MatchGallery
+	gallery atomic.Pointer[MatchGallery]
 }
 
 // NewPublisher returns a publisher for one node. quant is the kind of numbers the model computes with, such as int8.
 func NewPublisher(topics Topics, sender Sender, seq *Sequence, g *gallery.Gallery, quant string) *Publisher {
 	m := g.Model()
-	return &Publisher{
+	p := &Publisher{
 		topics: topics, sender: sender, seq: seq,
-		model:   MatchModel{Name: m.Name, SHA: shortSHA(m.SHA256), Dim: m.Dim, Quant: quant, Space: m.Space()},
-		gallery: MatchGallery{Version: g.Revision(), N: g.Len()},
+		model: MatchModel{Name: m.Name, SHA: shortSHA(m.SHA256), Dim: m.Dim, Quant: quant, Space: m.Space()},
 	}
+	p.SetGallery(g)
+	return p
+}
+
+// SetGallery says which gallery of the same model answers from now on.
+func (p *Publisher) SetGallery(g *gallery.Gallery) {
+	p.gallery.Store(&MatchGallery{Version: g.Revision(), N: g.Len()})
 }
 
 func shortSHA(sha string) string {
@@ -52,7 +59,7 @@ func (p *Publisher) Event(e *pipeline.Event) error {
 		Identity: unknownIdentity(),
 		Score:    round4(e.Score), Margin: round4(e.Margin), Threshold: round4(e.Threshold), Known: e.Known, Frames: e.Frames,
 		TopK: make([]MatchScore, 0, len(e.TopK)), Box: [4]float64{0, 0, 1, 1},
-		Model: p.model, Gallery: p.gallery,
+		Model: p.model, Gallery: *p.gallery.Load(),
 		Latency: MatchLatency{milliseconds(e.Latency.Capture), milliseconds(e.Latency.Embed), milliseconds(e.Latency.Match)},
 	}
 	if e.Known {

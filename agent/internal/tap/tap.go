@@ -1,0 +1,177 @@
+// Package tap remembers what a running agent's cameras see, for as long as somebody may want to teach it from that: the
+// latest match events, and all of a camera while it is asked for. It sits between a camera's pipeline and the model, and
+// between the pipeline and the publisher, so that the pipeline needs to know nothing of it.
+package tap
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"xbmedge/agent/internal/curator"
+	"xbmedge/agent/internal/pipeline"
+	"xbmedge/internal/vision"
+)
+
+const (
+	// maxEvents is how many events are remembered: some ten megabytes with pictures of 224×224.
+	maxEvents = 64
+	// maxSeen is how many pictures of a camera are collected at most, evenly over the time asked for.
+	maxSeen = 32
+)
+
+// Tap may be used from several goroutines.
+type Tap struct {
+	mu        sync.Mutex
+	events    []event // the latest last
+	listeners map[string]*listener
+	cameras   map[string]bool
+
+	width, height int // of the model's input
+}
+
+type event struct {
+	id   string
+	seen curator.Seen
+}
+
+// listener collects what one camera sees.
+type listener struct {
+	every time.Duration
+	next  time.Time
+	seen  []curator.Seen
+}
+
+var _ curator.Live = (*Tap)(nil)
+
+// New returns a tap on no camera yet, for a model with an input of this size.
+func New(width, height int) *Tap {
+	return &Tap{listeners: map[string]*listener{}, cameras: map[string]bool{}, width: width, height: height}
+}
+
+// Camera returns the parts through which a camera's pipeline is to reach the model and the publisher. They belong to the
+// pipeline's goroutine.
+func (t *Tap) Camera(id string, e pipeline.Embedder, p pipeline.Publisher) (pipeline.Embedder, pipeline.Publisher) {
+	t.mu.Lock()
+	t.cameras[id] = true
+	w, h := t.width, t.height
+	t.mu.Unlock()
+	c := &camera{tap: t, id: id, embedder: e, prepare: vision.NewPreprocessor(w, h), latest: make([]float32, e.Dim())}
+	return c, &publisher{p, c}
+}
+
+// Collect returns what a camera sees for so long, at most 32 pictures of it.
+func (t *Tap) Collect(ctx context.Context, id string, d time.Duration) ([]curator.Seen, error) {
+	l := &listener{every: d / maxSeen}
+	t.mu.Lock()
+	known, busy := t.cameras[id], t.listeners[id] != nil
+	if known && !busy {
+		t.listeners[id] = l
+	}
+	t.mu.Unlock()
+	if !known {
+		return nil, fmt.Errorf("no camera %q is at work; `xbm-agent check-config` tells what there is", id)
+	}
+	if busy {
+		return nil, fmt.Errorf("camera %s: somebody else enrolls from it; try again in a moment", id)
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	var err error
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		err = fmt.Errorf("camera %s: %w", id, ctx.Err())
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.listeners, id)
+	return l.seen, err
+}
+
+// Event returns what a match event was about, if it is one of the latest 64.
+func (t *Tap) Event(id string) (curator.Seen, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := len(t.events) - 1; i >= 0; i-- {
+		if t.events[i].id == id {
+			return t.events[i].seen, true
+		}
+	}
+	return curator.Seen{}, false
+}
+
+// camera sees each frame on its way into the model.
+type camera struct {
+	tap      *Tap
+	id       string
+	embedder pipeline.Embedder
+	prepare  *vision.Preprocessor
+	frame    vision.Frame // the latest; valid while its pipeline works on it
+	latest   []float32    // its embedding
+}
+
+func (c *camera) Dim() int { return c.embedder.Dim() }
+
+// Embed embeds a frame. It copies the frame only while somebody collects.
+func (c *camera) Embed(dst []float32, f vision.Frame) error {
+	if err := c.embedder.Embed(dst, f); err != nil {
+		return err
+	}
+	c.frame = f
+	copy(c.latest, dst)
+	c.tap.mu.Lock()
+	l := c.tap.listeners[c.id]
+	now := time.Now()
+	wanted := l != nil && len(l.seen) < maxSeen && !now.Before(l.next)
+	c.tap.mu.Unlock()
+	if !wanted {
+		return nil
+	}
+	seen, err := c.seen(now)
+	if err != nil {
+		return err
+	}
+	c.tap.mu.Lock()
+	defer c.tap.mu.Unlock()
+	l.seen, l.next = append(l.seen, seen), now.Add(l.every)
+	return nil
+}
+
+// seen returns a copy of the latest frame at the model's size.
+func (c *camera) seen(at time.Time) (curator.Seen, error) {
+	small, err := c.prepare.Resize(c.frame)
+	if err != nil {
+		return curator.Seen{}, err
+	}
+	small.Pix = slices.Clone(small.Pix)
+	return curator.Seen{Picture: small, Embedding: slices.Clone(c.latest), At: at}, nil
+}
+
+// publisher sees each event; it is told of them while the pipeline works on their frame.
+type publisher struct {
+	pipeline.Publisher
+	camera *camera
+}
+
+// Event remembers what the event is about and hands it on.
+func (p *publisher) Event(e *pipeline.Event) error {
+	if e.Type != pipeline.TrackEnd && p.camera.frame.Pix != nil {
+		if seen, err := p.camera.seen(e.Time); err == nil { // a frame that the model took can be resized
+			p.camera.tap.remember(e.ID, seen)
+		}
+	}
+	return p.Publisher.Event(e)
+}
+
+func (t *Tap) remember(id string, seen curator.Seen) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.events = slices.DeleteFunc(t.events, func(e event) bool { return e.id == id }) // a better frame of the same track
+	if len(t.events) == maxEvents {
+		t.events = slices.Delete(t.events, 0, 1)
+	}
+	t.events = append(t.events, event{id, seen})
+}
