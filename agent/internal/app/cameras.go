@@ -29,7 +29,7 @@ type cameras struct {
 func (a *App) newCameras(cfg *config.Config, parts Parts) (*cameras, error) {
 	set := &cameras{
 		app: a, byID: map[string]*pipeline.Camera{}, topK: cfg.Gallery.TopK, threshold: float32(cfg.Gallery.Threshold),
-		publisher: mqtt.NewPublisher(a.topics, a.client, a.seq, parts.Gallery, parts.Quant),
+		publisher: mqtt.NewPublisher(a.topics, a.client, a.clock, parts.Gallery, parts.Quant),
 		embedder:  &shared{embedder: parts.Embedder},
 	}
 	for id, cam := range cfg.Cameras {

@@ -90,7 +90,7 @@ func TestShippedMosquittoConfiguration(t *testing.T) {
 	folder := t.TempDir()
 	kill := mosquitto(t, folder, port)
 
-	c, stop := start(t, fast(url), mqtt.NewMemoryOutbox(10))
+	c, stop := start(t, fast(url), mqtt.NewMemoryOutbox(10, 1))
 	c.State("b/n/c/state", []byte("what is in sight"))
 	send(t, c, 1, 1) // a client that has no event to deliver does not wait for the broker
 	if err := stop(); err != nil {

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"xbmedge/agent/internal/clock"
 	"xbmedge/agent/internal/pipeline"
 	"xbmedge/internal/gallery"
 )
 
 // Sender is what a Publisher needs of a Client.
 type Sender interface {
-	Event(topic string, payload []byte) error
+	Event(topic string, encode func(seq uint64) ([]byte, error)) error
 	State(topic string, payload []byte)
 	Sample(topic string, payload []byte) bool
 }
@@ -25,16 +26,16 @@ var (
 type Publisher struct {
 	topics  Topics
 	sender  Sender
-	seq     *Sequence
+	clock   *clock.Clock
 	model   MatchModel
 	gallery atomic.Pointer[MatchGallery]
 }
 
 // NewPublisher returns a publisher for one node. quant is the kind of numbers the model computes with, such as int8.
-func NewPublisher(topics Topics, sender Sender, seq *Sequence, g *gallery.Gallery, quant string) *Publisher {
+func NewPublisher(topics Topics, sender Sender, c *clock.Clock, g *gallery.Gallery, quant string) *Publisher {
 	m := g.Model()
 	p := &Publisher{
-		topics: topics, sender: sender, seq: seq,
+		topics: topics, sender: sender, clock: c,
 		model: MatchModel{Name: m.Name, SHA: shortSHA(m.SHA256), Dim: m.Dim, Quant: quant, Space: m.Space()},
 	}
 	p.SetGallery(g)
@@ -52,9 +53,10 @@ func shortSHA(sha string) string {
 
 // Event queues a match event.
 func (p *Publisher) Event(e *pipeline.Event) error {
+	now := p.clock.At(e.Time)
 	m := Match{
-		Schema: "match/1", EventType: string(e.Kind), Type: string(e.Type), EventID: e.ID, Seq: p.seq.Next(),
-		Node: p.topics.Node, Camera: e.Camera,
+		Schema: "match/1", EventType: string(e.Kind), Type: string(e.Type), EventID: e.ID,
+		Node: p.topics.Node, Camera: e.Camera, Boot: now.Boot, Mono: now.Mono, Synced: now.Synced,
 		TS: unixSeconds(e.Time), Time: e.Time.UTC().Format("2006-01-02T15:04:05.000Z"),
 		Identity: unknownIdentity(),
 		Score:    round4(e.Score), Margin: round4(e.Margin), Threshold: round4(e.Threshold), Known: e.Known, Frames: e.Frames,
@@ -68,11 +70,14 @@ func (p *Publisher) Event(e *pipeline.Event) error {
 	for _, c := range e.TopK {
 		m.TopK = append(m.TopK, MatchScore{c.ID, round4(c.Score)})
 	}
-	payload, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("encode event: %w", err)
-	}
-	return p.sender.Event(p.topics.Match(e.Camera), payload)
+	return p.sender.Event(p.topics.Match(e.Camera), func(seq uint64) ([]byte, error) {
+		m.Seq = seq
+		payload, err := json.Marshal(m)
+		if err != nil {
+			return nil, fmt.Errorf("encode event: %w", err)
+		}
+		return payload, nil
+	})
 }
 
 // State sets who is in view of a camera.
