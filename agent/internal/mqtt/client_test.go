@@ -34,7 +34,7 @@ type subscriber struct {
 	messages chan mqtt.Message
 }
 
-func subscribe(t *testing.T, url string, topics ...string) *subscriber {
+func subscribe(t testing.TB, url string, topics ...string) *subscriber {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &subscriber{messages: make(chan mqtt.Message, 10000)}
@@ -93,7 +93,7 @@ func fast(url string) mqtt.Config {
 }
 
 // start runs a client; the returned function ends it and returns its error.
-func start(t *testing.T, cfg mqtt.Config, outbox mqtt.Outbox) (*mqtt.Client, func() error) {
+func start(t testing.TB, cfg mqtt.Config, outbox mqtt.Outbox) (*mqtt.Client, func() error) {
 	t.Helper()
 	c, err := mqtt.New(cfg, outbox, quiet())
 	if err != nil {

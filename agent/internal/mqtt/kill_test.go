@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +15,6 @@ import (
 	"time"
 
 	"xbmedge/agent/internal/mqtt"
-	"xbmedge/agent/internal/mqtt/brokertest"
 	"xbmedge/agent/internal/outbox"
 )
 
@@ -38,6 +36,7 @@ func killed(dir, url string, events int) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- client.Run(ctx) }()
 	for events > 0 {
@@ -189,22 +188,4 @@ func (l *ledger) more(t *testing.T) []uint64 {
 		l.read += int64(len(line))
 		l.seqs = append(l.seqs, seq)
 	}
-}
-
-// anyBroker starts Mosquitto where it is installed, and else the tests' own broker.
-func anyBroker(t *testing.T) (url, name string) {
-	t.Helper()
-	if _, err := exec.LookPath("mosquitto"); err != nil {
-		return brokertest.Start(t, "127.0.0.1:0").URL(), "the tests' broker"
-	}
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := probe.Addr().(*net.TCPAddr).Port // of a TCP listener
-	if err := probe.Close(); err != nil {
-		t.Fatal(err)
-	}
-	mosquitto(t, t.TempDir(), port)
-	return fmt.Sprintf("tcp://127.0.0.1:%d", port), "Mosquitto"
 }

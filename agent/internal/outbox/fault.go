@@ -55,6 +55,7 @@ func (w *writer) guard() {
 func (w *writer) fail(err error) {
 	l := w.log
 	w.tried = time.Now()
+	_ = w.settle(true) // there is one fault to tell already
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w.file != nil {

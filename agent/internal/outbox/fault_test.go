@@ -19,7 +19,8 @@ type moody struct {
 	full  bool // takes no more bytes, but lets them be written over
 	dead  bool // read-only
 	syncs error
-	short int // a failing write takes so many bytes first
+	short int           // a failing write takes so many bytes first
+	hold  chan struct{} // a sync sends twice: when it begins and before it ends
 }
 
 func (m *moody) set(change func(*moody)) {
@@ -70,8 +71,12 @@ func (f *moodyFile) Write(b []byte) (int, error) {
 
 func (f *moodyFile) sync() error {
 	f.m.mu.Lock()
-	err := f.m.syncs
+	err, hold := f.m.syncs, f.m.hold
 	f.m.mu.Unlock()
+	if hold != nil {
+		hold <- struct{}{}
+		hold <- struct{}{}
+	}
 	if err != nil {
 		return err
 	}
@@ -138,6 +143,25 @@ func TestDiskThatTakesNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A sync may take long, as those of memory cards do: events are delivered meanwhile.
+func TestSlowSync(t *testing.T) {
+	l, m := beginMoody(t, t.TempDir(), Config{Interval: time.Millisecond})
+	add(t, l, 1)
+	flush(t, l)
+	hold := make(chan struct{})
+	m.set(func(m *moody) { m.hold = hold })
+	add(t, l, 1)
+	<-hold // a sync is at work
+	add(t, l, 5)
+	until(t, l, "delivered", func(Stats) bool { return len(numbers(t, l, 0)) == 7 })
+	add(t, l, 2*ahead)
+	until(t, l, "delivered", func(Stats) bool { return len(numbers(t, l, 0)) == 1+ahead })
+	m.set(func(m *moody) { m.hold = nil })
+	<-hold
+	flush(t, l)
+	expect(t, "events", upTo(1, 7+2*ahead), numbers(t, l, 0))
 }
 
 // Memory is bounded; the oldest go.

@@ -20,7 +20,12 @@ type writer struct {
 	synced  time.Time // when last
 	saidAck time.Time // when the last confirmation was written
 	tried   time.Time // when the disk was last tried in vain
-	dirty   bool      // written to since the last sync
+	dirty   bool      // written to since the last sync began
+
+	// A sync can take long, and events go on meanwhile: it has a goroutine of its own, at most one at a time.
+	syncing  chan error // nil: none
+	syncedTo int64      // bytes of the last segment that are synced when it is done
+	covers   int        // events of the queue, the oldest, of which the same is true
 }
 
 // run writes until the log is closed.
@@ -82,10 +87,10 @@ func (w *writer) pause() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	wait := time.Hour
-	if l.written > 0 {
+	if n := l.written - w.covers; n > 0 && w.syncing == nil { // the end of a sync wakes the writer
 		wait = time.Until(w.synced.Add(l.cfg.Interval))
-		if l.written < burst {
-			wait = max(wait, time.Until(l.queue[0].at.Add(l.cfg.Interval)))
+		if n < burst {
+			wait = max(wait, time.Until(l.queue[w.covers].at.Add(l.cfg.Interval)))
 		}
 	}
 	if l.acked > w.acked && w.file != nil {
@@ -110,6 +115,9 @@ func (w *writer) forget() {
 // work writes, syncs and clears away.
 func (w *writer) work(now time.Time, faulty, forced, closing bool) error {
 	l := w.log
+	if err := w.settle(false); err != nil {
+		return err
+	}
 	if faulty && w.file == nil { // also where nothing waits: it proves that the disk is back
 		if err := w.begin(); err != nil {
 			return err
@@ -119,7 +127,8 @@ func (w *writer) work(now time.Time, faulty, forced, closing bool) error {
 		return err
 	}
 	l.mu.Lock()
-	due := faulty || l.written > 0 && now.Sub(w.synced) >= l.cfg.Interval && (l.written >= burst || now.Sub(l.queue[0].at) >= l.cfg.Interval)
+	fresh := l.written - w.covers
+	due := w.syncing == nil && fresh > 0 && now.Sub(w.synced) >= l.cfg.Interval && (fresh >= burst || now.Sub(l.queue[w.covers].at) >= l.cfg.Interval)
 	confirm := l.acked > w.acked && w.file != nil && (due || forced || now.Sub(w.saidAck) >= l.cfg.Interval)
 	ack, next := l.acked, l.next
 	l.mu.Unlock()
@@ -134,10 +143,12 @@ func (w *writer) work(now time.Time, faulty, forced, closing bool) error {
 			return err
 		}
 	}
-	if due || forced {
+	if forced || faulty {
 		if err := w.commit(); err != nil {
 			return err
 		}
+	} else if due {
+		w.sync()
 	}
 	w.recovered()
 	w.clear()
@@ -209,34 +220,73 @@ func (w *writer) note(b []byte) error {
 	return nil
 }
 
-// commit makes what was written last.
+// commit makes what was written last, and waits for it.
 func (w *writer) commit() error {
+	if err := w.settle(true); err != nil {
+		return err
+	}
+	w.sync()
+	return w.settle(true)
+}
+
+// sync begins to make last what was written. None may be at work.
+func (w *writer) sync() {
 	l := w.log
 	if w.file == nil || !w.dirty {
-		return nil
+		return
 	}
-	if err := w.file.sync(); err != nil {
-		return fmt.Errorf("sync: %w", err)
-	}
+	l.mu.Lock()
+	w.covers, w.syncedTo = l.written, l.segments[len(l.segments)-1].size
+	l.mu.Unlock()
 	w.dirty = false
 	w.synced = time.Now()
+	done, file := make(chan error, 1), w.file
+	w.syncing = done
+	go func() { // settle waits for it, before the file is closed
+		done <- file.sync()
+		l.poke()
+	}()
+}
+
+// settle takes the outcome of a sync that is at work, if it is there or if it is worth waiting for.
+func (w *writer) settle(wait bool) error {
+	l := w.log
+	if w.syncing == nil {
+		return nil
+	}
+	var err error
+	if wait {
+		err = <-w.syncing
+	} else {
+		select {
+		case err = <-w.syncing:
+		default:
+			return nil
+		}
+	}
+	covers := w.covers
+	w.syncing, w.covers = nil, 0
+	if err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.segments[len(l.segments)-1]
-	for i := range l.queue[:l.written] {
+	for i := range l.queue[:covers] {
 		e := &l.queue[i]
 		s.add(e.Seq, e.off)
 		l.held -= recordSize(e.Topic, e.Payload)
 		l.durable = e.Seq
 	}
-	s.synced = s.size
+	s.synced = w.syncedTo
 	l.counts.syncs++
-	n := copy(l.queue, l.queue[l.written:])
+	n := copy(l.queue, l.queue[covers:])
 	clear(l.queue[n:])
-	l.queue, l.written, l.safe = l.queue[:n], 0, 0
+	l.queue, l.written, l.safe = l.queue[:n], l.written-covers, l.safe-covers
 	if n == 0 && cap(l.queue) > 4096 {
 		l.queue = nil
 	}
+	l.tell() // events that were too far ahead of the disk
 	return nil
 }
 
@@ -274,6 +324,7 @@ func (w *writer) begin() error {
 	if err := w.commit(); err != nil {
 		return err
 	}
+	w.synced = time.Now()
 	l.mu.Lock()
 	h := header{number: w.number, next: l.next, acked: l.acked, boot: l.boot}
 	if len(l.queue) > 0 {
