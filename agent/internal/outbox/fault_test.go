@@ -19,8 +19,9 @@ type moody struct {
 	full  bool // takes no more bytes, but lets them be written over
 	dead  bool // read-only
 	syncs error
-	short int           // a failing write takes so many bytes first
-	hold  chan struct{} // a sync sends twice: when it begins and before it ends
+	short int // a failing write takes so many bytes first
+
+	writing, syncing func() // called before
 }
 
 func (m *moody) set(change func(*moody)) {
@@ -62,6 +63,12 @@ type moodyFile struct {
 }
 
 func (f *moodyFile) Write(b []byte) (int, error) {
+	f.m.mu.Lock()
+	before := f.m.writing
+	f.m.mu.Unlock()
+	if before != nil {
+		before()
+	}
 	if err := f.m.fault(); err != nil {
 		n, _ := f.writeFile.Write(b[:min(f.m.short, len(b))])
 		return n, err
@@ -71,11 +78,10 @@ func (f *moodyFile) Write(b []byte) (int, error) {
 
 func (f *moodyFile) sync() error {
 	f.m.mu.Lock()
-	err, hold := f.m.syncs, f.m.hold
+	err, before := f.m.syncs, f.m.syncing
 	f.m.mu.Unlock()
-	if hold != nil {
-		hold <- struct{}{}
-		hold <- struct{}{}
+	if before != nil {
+		before()
 	}
 	if err != nil {
 		return err
@@ -138,6 +144,7 @@ func TestDiskThatTakesNothing(t *testing.T) {
 			}
 			l = begin(t, Config{Dir: dir})
 			expect(t, "after a restart", upTo(8, 2011), numbers(t, l, 0))
+			expect(t, "waiting after a restart", 2004, l.Len())
 			if s := l.Stats(); s.Dropped != 0 || s.Damaged != 0 || s.Next != 2012 {
 				t.Errorf("stats %+v", s)
 			}
@@ -145,23 +152,49 @@ func TestDiskThatTakesNothing(t *testing.T) {
 	}
 }
 
-// A sync may take long, as those of memory cards do: events are delivered meanwhile.
+// held returns what makes a call wait: it says that it has begun, and goes on when it is let go, at the end of the test
+// at the latest.
+func held(t *testing.T) (call func(), begun <-chan struct{}, letGo func()) {
+	t.Helper()
+	started, over := make(chan struct{}, 100), make(chan struct{})
+	letGo = gosync.OnceFunc(func() { close(over) })
+	t.Cleanup(letGo)
+	return func() {
+		started <- struct{}{}
+		<-over
+	}, started, letGo
+}
+
+// A sync may take long, as those of memory cards do: events are delivered meanwhile, up to a bound.
 func TestSlowSync(t *testing.T) {
 	l, m := beginMoody(t, t.TempDir(), Config{Interval: time.Millisecond})
 	add(t, l, 1)
 	flush(t, l)
-	hold := make(chan struct{})
-	m.set(func(m *moody) { m.hold = hold })
+	call, begun, letGo := held(t)
+	m.set(func(m *moody) { m.syncing = call })
 	add(t, l, 1)
-	<-hold // a sync is at work
+	<-begun
 	add(t, l, 5)
 	until(t, l, "delivered", func(Stats) bool { return len(numbers(t, l, 0)) == 7 })
 	add(t, l, 2*ahead)
 	until(t, l, "delivered", func(Stats) bool { return len(numbers(t, l, 0)) == 1+ahead })
-	m.set(func(m *moody) { m.hold = nil })
-	<-hold
+	letGo()
 	flush(t, l)
 	expect(t, "events", upTo(1, 7+2*ahead), numbers(t, l, 0))
+}
+
+// What a kill could take back is not delivered: the number would be given to another event.
+func TestNothingIsDeliveredBeforeItIsWritten(t *testing.T) {
+	l, m := beginMoody(t, t.TempDir(), Config{})
+	add(t, l, 1)
+	flush(t, l)
+	call, begun, letGo := held(t)
+	m.set(func(m *moody) { m.writing = call })
+	add(t, l, 1)
+	<-begun
+	expect(t, "while it is written", upTo(1, 1), numbers(t, l, 0))
+	letGo()
+	until(t, l, "delivered", func(Stats) bool { return len(numbers(t, l, 0)) == 2 })
 }
 
 // Memory is bounded; the oldest go.

@@ -224,6 +224,21 @@ func TestBoundedBytes(t *testing.T) {
 	expect(t, "waiting after a restart", before, l.Len())
 }
 
+// What is dropped of a segment that is partly confirmed is the rest of it.
+func TestDroppedAfterConfirmed(t *testing.T) {
+	l := begin(t, Config{Dir: t.TempDir(), MaxBytes: MinBytes, Interval: time.Hour})
+	addPaced(t, l, 1000)
+	_ = l.Ack(70) // always nil
+	addPaced(t, l, 1000)
+	s := l.Stats()
+	if s.Dropped == 0 || s.Confirmed != 70 || int(s.Dropped)+70+s.Waiting != 2000 {
+		t.Errorf("%d confirmed, %d dropped, %d wait, of 2000", s.Confirmed, s.Dropped, s.Waiting)
+	}
+	if head := l.Peek(0, 1); len(head) != 1 || head[0].Seq != 70+s.Dropped+1 {
+		t.Errorf("the head is %d", head[0].Seq)
+	}
+}
+
 func TestTornTail(t *testing.T) {
 	for _, torn := range []int{1, 3, 27, 28, 30} {
 		dir := t.TempDir()
