@@ -198,12 +198,17 @@ func (e *encoder) operator(o *Operator, code int) (flatbuffers.UOffsetT, error) 
 		return 0, err
 	}
 	inputs, outputs := e.ints(o.Inputs), e.ints(o.Outputs)
-	e.b.StartObject(5)
+	var custom flatbuffers.UOffsetT
+	if len(o.Options.Custom) > 0 {
+		custom = e.b.CreateByteVector(o.Options.Custom)
+	}
+	e.b.StartObject(6)
 	e.b.PrependUint32Slot(0, uint32(code), 0)
 	e.b.PrependUOffsetTSlot(1, inputs, 0)
 	e.b.PrependUOffsetTSlot(2, outputs, 0)
 	e.b.PrependUint8Slot(3, kind, 0)
 	e.b.PrependUOffsetTSlot(4, options, 0)
+	e.b.PrependUOffsetTSlot(5, custom, 0)
 	return e.b.EndObject(), nil
 }
 
@@ -256,7 +261,7 @@ func (e *encoder) options(o *Operator) (kind byte, table flatbuffers.UOffsetT, e
 		b.PrependInt32Slot(0, int32(opt.Axis), 0)
 		b.PrependInt8Slot(1, activation, 0)
 		return concatenationOptions, b.EndObject(), nil
-	case Pad, Maximum, Pow, HardSwish, Logistic, Quantize, Dequantize: // nothing to choose
+	case Pad, Maximum, Pow, HardSwish, Logistic, Quantize, Dequantize, Custom: // nothing to choose, or not here
 		return 0, 0, nil
 	case Mean:
 		b.StartObject(1)

@@ -127,11 +127,12 @@ type OpOptions struct {
 	StrideW         int
 	FilterH         int // the pools
 	FilterW         int
-	DepthMultiplier int   // DEPTHWISE_CONV_2D
-	KeepDims        bool  // MEAN, FULLY_CONNECTED
-	NewShape        []int // RESHAPE
-	Dilated         bool  // CONV_2D, DEPTHWISE_CONV_2D: a dilation other than 1, in files that are read
-	Axis            int   // CONCATENATION: the dimension that grows; negative ones count from the end
+	DepthMultiplier int    // DEPTHWISE_CONV_2D
+	KeepDims        bool   // MEAN, FULLY_CONNECTED
+	NewShape        []int  // RESHAPE
+	Dilated         bool   // CONV_2D, DEPTHWISE_CONV_2D: a dilation other than 1, in files that are read
+	Axis            int    // CONCATENATION: the dimension that grows; negative ones count from the end
+	Custom          []byte // CUSTOM: a FlexBuffers map, which Encode writes and Decode leaves out
 }
 
 // Model is one graph with its constants.

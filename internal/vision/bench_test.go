@@ -18,7 +18,7 @@ func noise(width, height int, seed uint64) Frame {
 }
 
 func BenchmarkResize(b *testing.B) {
-	for _, size := range [][2]int{{640, 360}, {1920, 1080}, {128, 128}} {
+	for _, size := range [][2]int{{640, 480}, {640, 360}, {1920, 1080}, {128, 128}} {
 		b.Run(fmt.Sprintf("%dx%d-224", size[0], size[1]), func(b *testing.B) {
 			f, p := noise(size[0], size[1], 1), NewPreprocessor(224, 224)
 			b.ReportAllocs()

@@ -4,8 +4,10 @@
 package vision
 
 import (
+	"encoding/binary"
 	"fmt"
 	"image"
+	"unsafe"
 )
 
 // Frame is one picture: 8-bit RGB, rows from top to bottom, three interleaved bytes a pixel, no padding between rows.
@@ -31,18 +33,26 @@ func (f Frame) Validate() error {
 
 // Crop returns a copy of the part of the frame inside r, which must not be empty and must lie within the frame.
 func (f Frame) Crop(r image.Rectangle) (Frame, error) {
+	var out Frame
+	err := f.CropInto(&out, r)
+	return out, err
+}
+
+// CropInto is Crop into dst, whose memory is used where it is large enough. dst must not be f's own memory.
+func (f Frame) CropInto(dst *Frame, r image.Rectangle) error {
 	if err := f.Validate(); err != nil {
-		return Frame{}, err
+		return err
 	}
 	if r.Empty() || !r.In(image.Rect(0, 0, f.Width, f.Height)) {
-		return Frame{}, fmt.Errorf("crop %v is empty or reaches out of the %d×%d picture", r, f.Width, f.Height)
+		return fmt.Errorf("crop %v is empty or reaches out of the %d×%d picture", r, f.Width, f.Height)
 	}
-	out := NewFrame(r.Dx(), r.Dy())
-	for y := range out.Height {
+	dst.Width, dst.Height = r.Dx(), r.Dy()
+	dst.Pix = resized(dst.Pix, 3*dst.Width*dst.Height)
+	for y := range dst.Height {
 		from := 3 * ((r.Min.Y+y)*f.Width + r.Min.X)
-		copy(out.row(y), f.Pix[from:])
+		copy(dst.row(y), f.Pix[from:])
 	}
-	return out, nil
+	return nil
 }
 
 // row returns the bytes of row y.
@@ -54,8 +64,13 @@ func Int8(dst []int8, f Frame) error {
 	if err := sameLength(len(dst), f); err != nil {
 		return err
 	}
-	for i, p := range f.Pix {
-		dst[i] = int8(p ^ 0x80)
+	// Eight at a time: seen as bytes, the difference is the uppermost bit.
+	out, in := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(dst))), len(dst)), f.Pix //nolint:gosec // same size
+	for ; len(in) >= 8; in, out = in[8:], out[8:] {
+		binary.NativeEndian.PutUint64(out, binary.NativeEndian.Uint64(in)^0x8080808080808080)
+	}
+	for i, p := range in {
+		out[i] = p ^ 0x80
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 )
 
 // Preprocessor turns pictures of any size into pictures of one size, the network's input. Its memory is reused: from
@@ -68,69 +69,33 @@ func (p *Preprocessor) ResizeBox(f Frame, box Box) (Frame, error) {
 		copy(p.out.Pix, f.Pix)
 		return p.out, nil
 	}
-	p.horizontal.prepare(f.Width, p.width, box.X0, box.X1)
+	if p.horizontal.prepare(f.Width, p.width, box.X0, box.X1) && vectorUnit() {
+		p.horizontal.pack()
+	}
 	p.vertical.prepare(f.Height, p.height, box.Y0, box.Y1)
 
+	row, column := rowPlain, columnPlain
+	if vectorUnit() {
+		row, column = rowVector, columnVector
+	}
 	// Only the rows that the vertical pass will read go through the horizontal one.
 	first, last := p.vertical.reach()
 	p.between = resized(p.between, 3*p.width*(last-first))
 	for y := first; y < last; y++ {
 		at := 3 * p.width * (y - first)
-		p.horizontal.row(p.between[at:at+3*p.width], f.row(y))
+		row(&p.horizontal, p.between[at:at+3*p.width], f.row(y))
 	}
-	p.verticalPass(first)
+	p.verticalPass(first, column)
 	return p.out, nil
 }
 
 // verticalPass computes every output row from the rows of between, whose first is row number first of the picture.
-func (p *Preprocessor) verticalPass(first int) {
+func (p *Preprocessor) verticalPass(first int, column func(out, rows []byte, weights, sums []int32)) {
 	stride := 3 * p.width
 	p.sums = resized(p.sums, stride)
 	for y := range p.height {
 		from, weights := p.vertical.taps(y)
-		row := func(i int) []byte {
-			at := (from - first + i) * stride
-			return p.between[at : at+stride : at+stride]
-		}
-		out := p.out.row(y)
-		if len(weights) <= 4 {
-			// Up to a reduction of 1.5 or so; fewer rows are filled up with weights of nought.
-			var k [4]int32
-			copy(k[:], weights)
-			n := len(weights) - 1
-			combine4(out, row(0), row(min(1, n)), row(min(2, n)), row(min(3, n)), k)
-			continue
-		}
-		for i := range p.sums {
-			p.sums[i] = half
-		}
-		i := 0
-		for ; i+2 <= len(weights); i += 2 {
-			add2(p.sums, row(i), row(i+1), weights[i], weights[i+1])
-		}
-		if i < len(weights) {
-			add2(p.sums, row(i), row(i), weights[i], 0)
-		}
-		for i, s := range p.sums {
-			out[i] = pixel(s)
-		}
-	}
-}
-
-func combine4(out, a, b, c, d []byte, k [4]int32) {
-	n := len(out)
-	a, b, c, d = a[:n], b[:n], c[:n], d[:n]
-	k0, k1, k2, k3 := k[0], k[1], k[2], k[3]
-	for i := range out {
-		out[i] = pixel(half + k0*int32(a[i]) + k1*int32(b[i]) + k2*int32(c[i]) + k3*int32(d[i]))
-	}
-}
-
-func add2(sums []int32, a, b []byte, k0, k1 int32) {
-	n := len(sums)
-	a, b = a[:n], b[:n]
-	for i := range sums {
-		sums[i] += k0*int32(a[i]) + k1*int32(b[i])
+		column(p.out.row(y), p.between[(from-first)*stride:(from-first+len(weights))*stride], weights, p.sums)
 	}
 }
 
@@ -151,13 +116,15 @@ type filter struct {
 	stride        int     // weights set aside for one output position
 	weights       []int32 // fixed point, outSize × stride
 	exact         []float64
-	first, count  []int // of the source positions of each output position
+	first, count  []int   // of the source positions of each output position
+	packed        []int16 // the weights once more, for rowVector; see pack
+	groups        int     // of them for one output position
 }
 
-// prepare computes the tables for the part from…to of size source positions, unless they are there already.
-func (k *filter) prepare(size, outSize int, from, to float64) {
+// prepare computes the tables for the part from…to of size source positions, and reports whether they are new.
+func (k *filter) prepare(size, outSize int, from, to float64) bool {
 	if k.size == size && k.outSize == outSize && k.from == from && k.to == to {
-		return
+		return false
 	}
 	k.size, k.outSize, k.from, k.to = size, outSize, from, to
 	scale := (to - from) / float64(outSize)
@@ -193,6 +160,7 @@ func (k *filter) prepare(size, outSize int, from, to float64) {
 		copy(weights, weights[skip:skip+count])
 		k.first[i], k.count[i] = first+skip, count
 	}
+	return true
 }
 
 // taps returns the first source position of output position i and the weights from there on.
@@ -210,22 +178,39 @@ func (k *filter) reach() (first, last int) {
 	return first, last
 }
 
-// row filters one row of RGB pixels.
-func (k *filter) row(dst, src []byte) {
+// The vector instructions take four source positions at a time, and the weights in halves of lowBits and the rest, each
+// in vectorWeights values: two neighbouring weights for red, for green and for blue, and a pair of nought; twice.
+const (
+	lowBits       = precision / 2
+	vectorGroup   = 4
+	vectorWeights = 16
+)
+
+// pack lays out the weights for rowVector. Positions beyond an output's own have weights of nought.
+func (k *filter) pack() {
+	k.groups = (slices.Max(k.count) + vectorGroup - 1) / vectorGroup
+	k.packed = resized(k.packed, k.outSize*k.groups*2*vectorWeights)
+	clear(k.packed)
+	at := 0
 	for i := range k.outSize {
-		first, weights := k.taps(i)
-		px := src[3*first : 3*(first+len(weights))]
-		r, g, b := int32(half), int32(half), int32(half)
-		for _, w := range weights {
-			p := px[:3:3]
-			r += w * int32(p[0])
-			g += w * int32(p[1])
-			b += w * int32(p[2])
-			px = px[3:]
+		_, weights := k.taps(i)
+		for g := range k.groups {
+			for j, w := range weights[min(g*vectorGroup, len(weights)):min((g+1)*vectorGroup, len(weights))] {
+				for channel := range 3 {
+					lane := at + j/2*8 + 2*channel + j%2
+					k.packed[lane], k.packed[lane+vectorWeights] = int16(w>>lowBits), int16(w&(1<<lowBits-1))
+				}
+			}
+			at += 2 * vectorWeights
 		}
-		d := dst[3*i : 3*i+3 : 3*i+3]
-		d[0], d[1], d[2] = pixel(r), pixel(g), pixel(b)
 	}
+}
+
+// safe returns how many output positions of a row of n bytes rowVector computes: those whose loads of 16 bytes, of which
+// 12 count, stay within the row.
+func (k *filter) safe(n int) int {
+	reach := 12*(k.groups-1) + 16
+	return sort.Search(k.outSize, func(i int) bool { return 3*k.first[i]+reach > n })
 }
 
 // resized returns a slice of n elements, s itself where it is large enough. The content is undefined.

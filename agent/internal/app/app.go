@@ -109,6 +109,12 @@ func (a *App) Run(ctx context.Context) error {
 		a.supervise(watching, started)
 	}()
 
+	saved := make(chan struct{})
+	go func() {
+		defer close(saved)
+		a.saveStrangers(watching)
+	}()
+
 	faults := a.runCameras(ctx)
 	a.parts.Manager.Stopping()
 	elapsed := time.Since(started)
@@ -116,6 +122,7 @@ func (a *App) Run(ctx context.Context) error {
 	faults = append(faults, <-sent, a.closeOutbox())
 	stopWatching()
 	<-watched
+	<-saved
 	if server != nil {
 		faults = append(faults, server.Close()) //nolint:contextcheck // it ends after ctx, in a second at most
 	}
@@ -144,10 +151,10 @@ func (a *App) runCameras(ctx context.Context) (faults []error) {
 		case errs := <-ended:
 			stop()
 			a.count(set)
-			return append(faults, errs...)
+			return append(append(faults, errs...), set.close())
 		case r := <-a.reloads:
 			stop()
-			faults = append(faults, <-ended...)
+			faults = append(append(faults, <-ended...), set.close())
 			a.count(set)
 			next = &r
 			a.mu.Lock()

@@ -288,7 +288,7 @@ func checkMessages(t *testing.T, got []mqtt.Message, seq uint64) uint64 {
 	}
 	if diff := cmp.Diff([]string{
 		"new recognized red-thing", "end left red-thing", "new recognized green-thing", "end left green-thing",
-		"new unknown unknown", "end left unknown",
+		"new unknown unknown-1", "end left unknown-1",
 	}, story); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}

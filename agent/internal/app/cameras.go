@@ -2,13 +2,18 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"os"
 	"sync"
 
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/pipeline"
+	"xbmedge/agent/internal/strangers"
 	"xbmedge/camera"
+	"xbmedge/internal/detect"
 	"xbmedge/internal/vision"
 )
 
@@ -23,14 +28,28 @@ type cameras struct {
 	matchers  []*matcher // of the enabled cameras
 	publisher *mqtt.Publisher
 	embedder  *shared
+	strangers *strangers.Strangers // nil: none are remembered
+	detectors []*detect.Detector   // closed when the cameras have ended
 }
 
 // newCameras builds cameras and starts nothing.
-func (a *App) newCameras(cfg *config.Config, parts Parts) (*cameras, error) {
+func (a *App) newCameras(cfg *config.Config, parts Parts) (_ *cameras, err error) {
 	set := &cameras{
 		app: a, byID: map[string]*pipeline.Camera{}, topK: cfg.Gallery.TopK, threshold: float32(cfg.Gallery.Threshold),
 		publisher: mqtt.NewPublisher(a.topics, a.client, a.clock, parts.Gallery, parts.Quant),
 		embedder:  &shared{embedder: parts.Embedder},
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, set.close())
+		}
+	}()
+	var known pipeline.Strangers // stays nil without a store
+	if set.strangers, err = a.openStrangers(cfg, parts.Gallery.Model()); err != nil {
+		return nil, err
+	}
+	if set.strangers != nil {
+		known = set.strangers
 	}
 	for id, cam := range cfg.Cameras {
 		if !cam.Enabled {
@@ -39,22 +58,19 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (*cameras, error) {
 		}
 		asked := &matcher{}
 		set.matchers = append(set.matchers, asked)
-		source := SourceConfig(cam)
-		var used pipeline.Embedder = set.embedder
 		var told pipeline.Publisher = set.publisher
+		var onlooker pipeline.Onlooker // stays nil without a tap
 		if parts.Tap != nil {
-			used, told = parts.Tap.Camera(id, set.embedder, set.publisher)
+			onlooker, told = parts.Tap.Camera(id, set.publisher)
 		}
-		var err error
+		finder, err := set.finder(cfg, id)
+		if err != nil {
+			return nil, err
+		}
 		set.byID[id], err = pipeline.New(cfg.Pipeline(id), pipeline.Deps{
-			Open: func(context.Context) (pipeline.Source, error) {
-				src, err := camera.Open(source, a.log)
-				if err != nil {
-					return nil, err
-				}
-				return frames{src}, nil
-			},
-			Embedder: used, Matcher: asked, Publisher: told, Results: parts.Results, Log: a.log,
+			Open:     func(context.Context) (pipeline.Source, error) { return OpenSource(cam, a.log) },
+			Embedder: set.embedder, Matcher: asked, Publisher: told, Results: parts.Results, Log: a.log,
+			Finder: finder, Strangers: known, Onlooker: onlooker,
 			Watch: func(loop string) pipeline.Heartbeat { return a.health.Stage("camera " + id + ": " + loop) },
 		})
 		if err != nil {
@@ -62,6 +78,45 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (*cameras, error) {
 		}
 	}
 	return set, set.setGallery(parts.Gallery)
+}
+
+// finder opens a camera's detection model, where it has one.
+func (set *cameras) finder(cfg *config.Config, id string) (pipeline.Finder, error) {
+	d, err := OpenDetector(cfg, id, set.app.log)
+	if err != nil || d == nil {
+		return nil, err
+	}
+	set.detectors = append(set.detectors, d)
+	return d, nil
+}
+
+// OpenDetector opens the detection model of a camera, nil where it has none.
+func OpenDetector(cfg *config.Config, id string, log *slog.Logger) (*detect.Detector, error) {
+	r := cfg.Cameras[id].Regions
+	if r.Kind != string(pipeline.RegionDetector) {
+		return nil, nil
+	}
+	model, err := os.ReadFile(r.Model)
+	if err != nil {
+		return nil, fmt.Errorf("cameras.%s.regions.model: %w", id, err)
+	}
+	d, err := detect.New(model, detect.Options{Threads: cfg.Model.Threads, Score: float32(r.Score), Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("cameras.%s.regions.model: %s: %w", id, r.Model, err)
+	}
+	return d, nil
+}
+
+// close frees what the cameras used. None may be at work.
+func (set *cameras) close() error {
+	var faults []error
+	for _, d := range set.detectors {
+		faults = append(faults, d.Close())
+	}
+	if set.strangers != nil {
+		faults = append(faults, set.strangers.Save())
+	}
+	return errors.Join(faults...)
 }
 
 // run runs the cameras until ctx ends or all have come to the end of their clips.
@@ -92,6 +147,15 @@ func SourceConfig(c config.Camera) camera.Config {
 	}
 }
 
+// OpenSource opens a configured camera, clip or folder.
+func OpenSource(c config.Camera, log *slog.Logger) (pipeline.Source, error) {
+	src, err := camera.Open(SourceConfig(c), log)
+	if err != nil {
+		return nil, err
+	}
+	return frames{src}, nil
+}
+
 // shared lets several cameras take turns with one model.
 type shared struct {
 	mu       sync.Mutex
@@ -109,7 +173,11 @@ func (s *shared) Embed(dst []float32, f vision.Frame) error {
 // frames makes a camera's source a pipeline's.
 type frames struct{ camera.Source }
 
-var _ pipeline.Source = frames{}
+var (
+	_ pipeline.Source    = frames{}
+	_ pipeline.Finder    = (*detect.Detector)(nil)
+	_ pipeline.Strangers = (*strangers.Strangers)(nil)
+)
 
 // Read fills f.
 func (s frames) Read(ctx context.Context, f *pipeline.Frame) error {

@@ -29,6 +29,9 @@ func (set *cameras) setGallery(g *gallery.Gallery) error {
 		m.at.Store(first.Fork())
 	}
 	set.publisher.SetGallery(g)
+	for _, c := range set.byID {
+		c.LookAnew()
+	}
 	return nil
 }
 

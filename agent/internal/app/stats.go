@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"xbmedge/agent/internal/pipeline"
 	"xbmedge/agent/internal/stats"
 )
 
@@ -65,6 +66,8 @@ func (a *App) Stats() stats.Stats {
 		c := stats.Camera{
 			Online: n.Online, FPS: round(v.fps(id)), Frames: n.Processed, Skipped: n.Dropped, Failed: n.Failed, Events: n.Events,
 			EmbedP50: milliseconds(n.EmbedP50), EmbedP95: milliseconds(n.EmbedP95),
+			Still: n.Still, Moving: n.Moving, Covered: n.Covered, Coverage: coverage(n),
+			Blurred: n.Blurred, Small: n.Small, Exposed: n.Exposed,
 		}
 		s.Cameras[id] = c
 		s.FPS = round(s.FPS + c.FPS)
@@ -77,6 +80,14 @@ func (a *App) publishStats() {
 	if payload, err := json.Marshal(a.Stats()); err == nil { // plain values: cannot fail
 		a.client.Sample(a.topics.Stats(), payload)
 	}
+}
+
+// coverage is the share of the frames with movement that the model saw.
+func coverage(n pipeline.Stats) float64 {
+	if n.Moving == 0 {
+		return 1
+	}
+	return float64(int(1000*float64(n.Covered)/float64(n.Moving)+0.5)) / 1000
 }
 
 func round(x float64) float64 { return float64(int(10*x+0.5)) / 10 }

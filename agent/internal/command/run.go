@@ -195,6 +195,9 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (*opened, e
 		if err := camera.Check(app.SourceConfig(cam)); cam.Enabled && err != nil {
 			return nil, fmt.Errorf("cameras.%s: %w", id, err)
 		}
+		if err := checkDetector(cfg, id, log); cam.Enabled && err != nil {
+			return nil, err
+		}
 	}
 	versions, err := model.OpenVersions(cfg.StateDir, log)
 	if err != nil {
@@ -215,6 +218,15 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (*opened, e
 	}
 	m.Describe(log, g)
 	return &opened{m, g, versions}, nil
+}
+
+// checkDetector opens and closes a camera's detection model, where it has one.
+func checkDetector(cfg *config.Config, id string, log *slog.Logger) error {
+	d, err := app.OpenDetector(cfg, id, log)
+	if err != nil || d == nil {
+		return err
+	}
+	return d.Close()
 }
 
 // openModel opens a model without trying it first, for commands that are no service.

@@ -12,7 +12,6 @@ import (
 
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/outbox"
-	"xbmedge/agent/internal/pipeline"
 	"xbmedge/camera"
 	"xbmedge/internal/conf"
 )
@@ -22,17 +21,20 @@ const envPrefix = "XBM"
 
 // Config is everything the agent can be told. Load returns it checked.
 type Config struct {
-	Node     string            `yaml:"node"`      // empty: hostname and machine id
-	StateDir string            `yaml:"state_dir"` // what must outlive a restart
-	Log      Log               `yaml:"log"`
-	Model    Model             `yaml:"model"`
-	Gallery  Gallery           `yaml:"gallery"`
-	MQTT     MQTT              `yaml:"mqtt"`
-	Track    Track             `yaml:"track"`
-	Presence Presence          `yaml:"presence"`
-	Thermal  Thermal           `yaml:"thermal"`
-	Metrics  Metrics           `yaml:"metrics"`
-	Cameras  map[string]Camera `yaml:"cameras"`
+	Node      string            `yaml:"node"`      // empty: hostname and machine id
+	StateDir  string            `yaml:"state_dir"` // what must outlive a restart
+	Log       Log               `yaml:"log"`
+	Model     Model             `yaml:"model"`
+	Gallery   Gallery           `yaml:"gallery"`
+	MQTT      MQTT              `yaml:"mqtt"`
+	Track     Track             `yaml:"track"`
+	Presence  Presence          `yaml:"presence"`
+	Motion    Motion            `yaml:"motion"`
+	Gates     Gates             `yaml:"gates"`
+	Strangers Strangers         `yaml:"strangers"`
+	Thermal   Thermal           `yaml:"thermal"`
+	Metrics   Metrics           `yaml:"metrics"`
+	Cameras   map[string]Camera `yaml:"cameras"`
 }
 
 // Log says what is logged.
@@ -85,22 +87,6 @@ type TLS struct {
 	Key  string `yaml:"key"`
 }
 
-// Track turns frames into events; see pipeline.TrackConfig.
-type Track struct {
-	Window         int           `yaml:"window"`
-	MinFrames      int           `yaml:"min_frames"`
-	HoldFrames     int           `yaml:"hold_frames"`
-	Hold           time.Duration `yaml:"hold"`
-	UpdateGain     float64       `yaml:"update_gain"`
-	UpdateInterval time.Duration `yaml:"update_interval"`
-}
-
-// Presence tells unknown things from nothing; see pipeline.PresenceConfig.
-type Presence struct {
-	Detail float64 `yaml:"detail"`
-	Change float64 `yaml:"change"`
-}
-
 // Thermal says when the board has to rest; see board.Limits.
 type Thermal struct {
 	Limit    float64 `yaml:"limit"`     // °C, 0: off
@@ -123,10 +109,13 @@ type Camera struct {
 	Height       int           `yaml:"height"`
 	FPS          float64       `yaml:"fps"`
 	Timeout      time.Duration `yaml:"timeout"`
+	Regions      Regions       `yaml:"regions"`
 }
 
 // SetDefaults fills a new camera.
-func (c *Camera) SetDefaults() { *c = Camera{Enabled: true, FPS: 10, Timeout: 5 * time.Second} }
+func (c *Camera) SetDefaults() {
+	*c = Camera{Enabled: true, FPS: 10, Timeout: 5 * time.Second, Regions: defaultRegions()}
+}
 
 // Default returns the configuration before any file.
 func Default() *Config {
@@ -140,11 +129,15 @@ func Default() *Config {
 			KeepAlive: 30 * time.Second, Drain: 5 * time.Second, Queue: 10000, Outbox: Outbox{MaxBytes: 64 << 20},
 		},
 		Track: Track{
-			Window: 5, MinFrames: 3, HoldFrames: 10, Hold: 2 * time.Second, UpdateGain: 0.05, UpdateInterval: 2 * time.Second,
+			Window: 5, MinFrames: 3, UnknownFrames: 6, Margin: 0.02, Similarity: 0.75, HoldFrames: 10, Hold: 2 * time.Second,
+			UpdateGain: 0.05, UpdateInterval: 2 * time.Second,
 		},
-		Presence: Presence{Detail: 6.5},
-		Thermal:  Thermal{Limit: 75, MinShare: 0.2},
-		Metrics:  Metrics{Listen: "auto"},
+		Presence:  Presence{Detail: 6.5},
+		Motion:    Motion{Gate: true, Level: 12, MinArea: 0.002, MaxArea: 0.9},
+		Gates:     Gates{Size: 16, Dark: 6, Bright: 250},
+		Strangers: Strangers{Keep: 200},
+		Thermal:   Thermal{Limit: 75, MinShare: 0.2},
+		Metrics:   Metrics{Listen: "auto"},
 	}
 }
 
@@ -229,13 +222,7 @@ func (c *Config) Validate() error {
 	if c.MQTT.Drain <= 0 {
 		f.Addf("mqtt.drain", "%v; want more than 0s", c.MQTT.Drain)
 	}
-	check("track", c.Pipeline("").Track.Check())
-	if c.Presence.Detail < 0 {
-		f.Addf("presence.detail", "%v; want 0 or more", c.Presence.Detail)
-	}
-	if c.Presence.Change < 0 {
-		f.Addf("presence.change", "%v; want 0 or more", c.Presence.Change)
-	}
+	c.validateRecognition(check)
 	if t := c.Thermal.Limit; t != 0 && (t < 40 || t > 120) {
 		f.Addf("thermal.limit", "%v; want 0 (off), or 40 to 120 °C", t)
 	}
@@ -270,6 +257,9 @@ func (c *Config) validateCameras(f *conf.Faults) {
 		}
 		if cam.PasswordFile != "" && cam.Username == "" {
 			f.Addf(key+".username", "is empty, but there is a password_file")
+		}
+		if err := cam.Regions.check(); err != nil {
+			f.Addf(key+".regions", "%w", err)
 		}
 		if cam.FPS < 0 || cam.FPS > 1000 {
 			f.Addf(key+".fps", "%v; want 0 (all frames) to 1000", cam.FPS)
@@ -344,6 +334,7 @@ func (c *Config) RestartNeeded(other *Config) []string {
 		{"log", c.Log == other.Log},
 		{"mqtt", c.MQTT == other.MQTT},
 		{"thermal", c.Thermal == other.Thermal},
+		{"strangers", c.Strangers == other.Strangers},
 		{"metrics", c.Metrics == other.Metrics},
 	} {
 		if !k.equal {
@@ -360,20 +351,6 @@ func oneOf(f *conf.Faults, key, value string, allowed ...string) {
 		}
 	}
 	f.Addf(key, "%q is not one of %s", value, strings.Join(allowed, ", "))
-}
-
-// Pipeline returns the settings of a camera's pipeline.
-func (c *Config) Pipeline(id string) pipeline.Config {
-	cam := c.Cameras[id]
-	return pipeline.Config{
-		Camera: id, Live: camera.Kind(cam.Kind).Live(), FPS: cam.FPS,
-		Track: pipeline.TrackConfig{
-			Window: c.Track.Window, MinFrames: c.Track.MinFrames, HoldFrames: c.Track.HoldFrames, Hold: c.Track.Hold,
-			UpdateGain: float32(c.Track.UpdateGain), UpdateInterval: c.Track.UpdateInterval,
-		},
-		Presence:   pipeline.PresenceConfig{Detail: c.Presence.Detail, Change: c.Presence.Change},
-		Embeddings: c.MQTT.PublishEmbeddings,
-	}
 }
 
 // defaultNode is the hostname and six characters of the machine id, so that two boards of one image differ.

@@ -6,7 +6,7 @@ import (
 	"math"
 	"time"
 
-	"xbmedge/internal/gallery"
+	"xbmedge/agent/internal/pipeline"
 )
 
 // Schemas holds a JSON Schema for every JSON payload: schema/NAME.json for the payload whose schema field is NAME/1.
@@ -26,7 +26,7 @@ type Match struct {
 	TS        float64       `json:"ts"`               // Unix time, seconds
 	Time      string        `json:"time"`             // the same, RFC 3339
 	Boot      string        `json:"boot,omitempty"`   // id of the machine's start
-	Mono      float64       `json:"mono"`             // seconds from then to TS, whatever the clock did
+	Mono      float64       `json:"mono,omitempty"`   // seconds from then to TS, whatever the clock did
 	Synced    *bool         `json:"synced,omitempty"` // whether TS is of a clock that follows a time server
 	Identity  MatchIdentity `json:"identity"`
 	Score     float64       `json:"score"`  // cosine, -1 to 1
@@ -41,7 +41,8 @@ type Match struct {
 	Latency   MatchLatency  `json:"latency_ms"`
 }
 
-// MatchIdentity is who was seen; the ID never changes.
+// MatchIdentity is who was seen; the ID never changes. Of what is not known it is unknown, or unknown-N for a stranger that
+// is remembered.
 type MatchIdentity struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
@@ -122,12 +123,17 @@ func (e *Embedding) encodeEmbedding(v []float32) {
 	e.B64 = base64.StdEncoding.EncodeToString(raw)
 }
 
-// unknownIdentity returns what stands where an event has no known identity.
-func unknownIdentity() MatchIdentity { return MatchIdentity{ID: gallery.UnknownID, Name: "Unknown"} }
-
 func unixSeconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
 
 // round4 keeps payloads short: a cosine's fifth digit says nothing.
 func round4(x float32) float64 { return math.Round(float64(x)*1e4) / 1e4 }
+
+// roundBox keeps a box's digits to what a pixel is worth.
+func roundBox(b pipeline.Box) [4]float64 {
+	for i, x := range b {
+		b[i] = math.Round(max(0, min(1, x))*1e4) / 1e4
+	}
+	return b
+}
 
 func milliseconds(d time.Duration) float64 { return math.Round(float64(d.Microseconds())/100) / 10 }

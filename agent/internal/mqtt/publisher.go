@@ -51,25 +51,27 @@ func shortSHA(sha string) string {
 	return sha[:min(6, len(sha))]
 }
 
-// Event queues a match event.
-func (p *Publisher) Event(e *pipeline.Event) error {
-	now := p.clock.At(e.Time)
+// NewMatch returns an event's own part of the payload: all but the number, node, model and gallery.
+func NewMatch(e *pipeline.Event) Match {
 	m := Match{
-		Schema: "match/1", EventType: string(e.Kind), Type: string(e.Type), EventID: e.ID,
-		Node: p.topics.Node, Camera: e.Camera, Boot: now.Boot, Mono: now.Mono, Synced: now.Synced,
+		Schema: "match/1", EventType: string(e.Kind), Type: string(e.Type), EventID: e.ID, Camera: e.Camera,
 		TS: unixSeconds(e.Time), Time: e.Time.UTC().Format("2006-01-02T15:04:05.000Z"),
-		Identity: unknownIdentity(),
+		Identity: MatchIdentity{e.Identity.ID, e.Identity.Name},
 		Score:    round4(e.Score), Margin: round4(e.Margin), Threshold: round4(e.Threshold), Known: e.Known, Frames: e.Frames,
-		TopK: make([]MatchScore, 0, len(e.TopK)), Box: [4]float64{0, 0, 1, 1},
-		Model: p.model, Gallery: *p.gallery.Load(),
+		TopK: make([]MatchScore, 0, len(e.TopK)), Box: roundBox(e.Box),
 		Latency: MatchLatency{milliseconds(e.Latency.Capture), milliseconds(e.Latency.Embed), milliseconds(e.Latency.Match)},
-	}
-	if e.Known {
-		m.Identity = MatchIdentity{e.Identity.ID, e.Identity.Name}
 	}
 	for _, c := range e.TopK {
 		m.TopK = append(m.TopK, MatchScore{c.ID, round4(c.Score)})
 	}
+	return m
+}
+
+// Event queues a match event.
+func (p *Publisher) Event(e *pipeline.Event) error {
+	m, now := NewMatch(e), p.clock.At(e.Time)
+	m.Node, m.Model, m.Gallery = p.topics.Node, p.model, *p.gallery.Load()
+	m.Boot, m.Mono, m.Synced = now.Boot, now.Mono, now.Synced
 	return p.sender.Event(p.topics.Match(e.Camera), func(seq uint64) ([]byte, error) {
 		m.Seq = seq
 		payload, err := json.Marshal(m)

@@ -1,5 +1,5 @@
-// Package pipeline turns a camera's frames into events: capture, embed, match, decide over several frames, publish.
-// It knows neither cameras nor networks nor brokers, only the small interfaces below.
+// Package pipeline turns a camera's frames into events: capture, find what to look at, embed, match, decide over several
+// frames, publish. It knows neither cameras nor networks nor brokers, only the small interfaces below.
 //
 // One Camera runs two goroutines. One reads frames; the other does the rest, so that a slow model costs frames and
 // never delays them. Live cameras hand over by newest-wins; clips and folders wait for their reader.
@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"xbmedge/agent/internal/motion"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/vision"
 )
@@ -53,7 +54,15 @@ type Publisher interface {
 	Embedding(camera string, f *Frame, embedding []float32)
 }
 
-// Results takes the outcome of every processed frame.
+// Onlooker sees what a camera's model sees, on the pipeline's goroutine.
+type Onlooker interface {
+	// Wants reports whether Saw is to be called for the present frame, which then is looked at even if nothing moved.
+	Wants() bool
+	// Saw takes the frame's largest or surest region and its embedding, both valid during the call.
+	Saw(picture vision.Frame, embedding []float32)
+}
+
+// Results takes the outcome of every region of every processed frame.
 type Results interface {
 	Frame(r Result) error
 }
@@ -64,13 +73,14 @@ type Heartbeat interface {
 	End()
 }
 
-// Result is the outcome of one frame.
+// Result is the outcome of one region of one frame. A frame without a region has one, too.
 type Result struct {
 	Camera   string
 	Seq      uint64
 	Present  bool // something is in view, or a known thing was seen
 	Decision *gallery.Decision
-	Track    string // identity id or gallery.UnknownID of the track it belongs to, "" for none
+	Box      Box    // of the region, empty where there was none
+	Track    string // identity id or gallery.UnknownID that its track is told under, "" for nothing yet
 }
 
 // Config describes one camera.
@@ -80,6 +90,11 @@ type Config struct {
 	// counts and the end of the source is the end.
 	Live     bool
 	FPS      float64 // at most so many frames a second are processed when Live; 0 for all
+	Timed    bool    // the times of frames count as well as their number; always when Live
+	Regions  RegionConfig
+	Motion   motion.Config // its zero value: movement is not looked for
+	Gate     bool          // a picture in which nothing has moved is not looked at again
+	Quality  GateConfig
 	Track    TrackConfig
 	Presence PresenceConfig
 	// Embeddings publishes every frame's embedding.
@@ -88,15 +103,21 @@ type Config struct {
 	BackoffMin, BackoffMax time.Duration
 }
 
-// Deps are the parts a Camera works with; Results and Watch may be nil.
+// Deps are the parts a Camera works with. What comes after Log may be nil.
 type Deps struct {
 	Open      func(ctx context.Context) (Source, error)
 	Embedder  Embedder
 	Matcher   Matcher
 	Publisher Publisher
+	Log       *slog.Logger
 	Results   Results
 	Watch     func(loop string) Heartbeat // called when the loop begins
-	Log       *slog.Logger
+	Finder    Finder                      // for RegionDetector
+	Strangers Strangers                   // gives what is unknown an id; nil: it is all gallery.UnknownID
+	Onlooker  Onlooker                    // sees what the model sees
+	Trace     func(*Trace)                // is told why, after each frame
+	Now       func() time.Time            // nil: time.Now
+	NewID     func(time.Time) string      // makes an event's id, of which the contract has the form; nil: NewEventID
 }
 
 // Stats are counts since the start.
@@ -106,26 +127,43 @@ type Stats struct {
 	Processed uint64
 	Failed    uint64 // processed without a result
 	Events    uint64
-	Online    bool // the source gives frames
+	Still     uint64 // processed, but nothing had moved
+	Moving    uint64 // frames in which something moved; a dropped one moved if the next processed one did
+	Covered   uint64 // of those, embedded
+	// Blurred, Small and Exposed are regions that a gate kept from the model.
+	Blurred, Small, Exposed uint64
+	Online                  bool // the source gives frames
 	// EmbedP50 and EmbedP95 are quantiles of the latest frames' time in the model; 0 before the first.
 	EmbedP50, EmbedP95 time.Duration
+	// RestP50 and RestP95 are those of the time a frame took besides.
+	RestP50, RestP95 time.Duration
 }
 
 // Camera runs one camera.
 type Camera struct {
-	cfg       Config
-	deps      Deps
-	log       *slog.Logger
-	tracker   *tracker
-	presence  *presence
-	embedding []float32
-	decision  gallery.Decision // of the present frame; here, since on the stack it would be allocated anew
-	idle      bool             // nothing has come since the tracks were ended for want of frames
+	cfg      Config
+	deps     Deps
+	log      *slog.Logger
+	finder   *finder
+	tracker  *tracker
+	presence []*presence // of each fixed region
+	slots    [maxRegions]sighting
+	seen     int           // slots in use for the latest frame
+	empty    sighting      // of a frame without a region
+	reported bool          // a result of the present frame has been written
+	trace    *tracer       // may be nil
+	wanted   bool          // the onlooker waits for the present frame
+	idle     bool          // nothing has come since the tracks were ended for want of frames
+	inModel  time.Duration // of the present frame
 
+	droppedBefore                                uint64 // when the latest frame was processed
 	captured, dropped, processed, failed, events atomic.Uint64
+	still, moving, covered                       atomic.Uint64
+	blurred, small, exposed                      atomic.Uint64
 	online                                       atomic.Bool
+	anew                                         atomic.Int64  // frames to look at even if nothing moved in them
 	share                                        atomic.Uint64 // of frames looked at when Live, as float64 bits
-	embedTimes                                   latencies
+	embedTimes, restTimes                        latencies
 }
 
 // New returns a camera that waits for Run.
@@ -133,7 +171,11 @@ func New(cfg Config, deps Deps) (*Camera, error) {
 	if deps.Open == nil || deps.Embedder == nil || deps.Matcher == nil || deps.Publisher == nil || deps.Log == nil {
 		return nil, errors.New("new pipeline: a part is missing")
 	}
-	if err := cfg.Track.Check(); err != nil {
+	if err := errors.Join(cfg.Track.Check(), cfg.Quality.Check()); err != nil {
+		return nil, err
+	}
+	find, err := newFinder(cfg.Regions, cfg.Motion, deps.Finder)
+	if err != nil {
 		return nil, err
 	}
 	if cfg.BackoffMin <= 0 {
@@ -145,12 +187,27 @@ func New(cfg Config, deps Deps) (*Camera, error) {
 	if deps.Watch == nil {
 		deps.Watch = func(string) Heartbeat { return unwatched{} }
 	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.NewID == nil {
+		deps.NewID = func(t time.Time) string { return NewEventID(t, rand.IntN) }
+	}
 	c := &Camera{
-		cfg: cfg, deps: deps, log: deps.Log.With("camera", cfg.Camera),
-		tracker:   newTracker(cfg.Track, cfg.Live, newEventID),
-		presence:  newPresence(cfg.Presence),
-		embedding: make([]float32, deps.Embedder.Dim()),
-		idle:      true,
+		cfg: cfg, deps: deps, log: deps.Log.With("camera", cfg.Camera), finder: find,
+		tracker: newTracker(cfg.Track, cfg.Live || cfg.Timed, deps.NewID, deps.Strangers),
+		trace:   newTracer(deps.Trace), idle: true,
+	}
+	for i := range c.slots {
+		c.slots[i].embedding = make([]float32, deps.Embedder.Dim())
+	}
+	switch find.cfg.Kind {
+	case RegionWhole:
+		c.presence = []*presence{newPresence(cfg.Presence)}
+	case RegionBoxes:
+		for range find.cfg.Boxes {
+			c.presence = append(c.presence, newPresence(cfg.Presence))
+		}
 	}
 	c.SetShare(1)
 	return c, nil
@@ -165,16 +222,24 @@ func (unwatched) End()  {}
 // Stats returns the counts so far; it may be called from any goroutine.
 func (c *Camera) Stats() Stats {
 	p50, p95 := c.embedTimes.quantiles()
+	rest50, rest95 := c.restTimes.quantiles()
 	return Stats{
+		RestP50: rest50, RestP95: rest95,
 		Online: c.online.Load(), EmbedP50: p50, EmbedP95: p95,
 		Captured: c.captured.Load(), Dropped: c.dropped.Load(), Processed: c.processed.Load(),
 		Failed: c.failed.Load(), Events: c.events.Load(),
+		Still: c.still.Load(), Moving: c.moving.Load(), Covered: c.covered.Load(),
+		Blurred: c.blurred.Load(), Small: c.small.Load(), Exposed: c.exposed.Load(),
 	}
 }
 
 // SetShare makes a Live camera look at only this share of the frames that its rate lets through, 0 to 1, from now on.
 // It may be called from any goroutine.
 func (c *Camera) SetShare(share float64) { c.share.Store(math.Float64bits(min(max(share, 0), 1))) }
+
+// LookAnew makes the camera look at the next frames even if nothing moves in them, as many as decide on a name: what it
+// matches with has changed. It may be called from any goroutine.
+func (c *Camera) LookAnew() { c.anew.Store(int64(c.cfg.Track.Window)) }
 
 // stopPatience is how long a source may take to end, once it is no longer wanted.
 const stopPatience = 3 * time.Second
@@ -189,7 +254,7 @@ func (c *Camera) Run(ctx context.Context) error {
 	captured := make(chan error, 1)
 	go func() { captured <- c.capture(ctx, frames) }()
 
-	c.publishState(time.Now())
+	c.publishState(c.deps.Now())
 	c.work(ctx, frames)
 	cancel()
 	var err error
@@ -198,7 +263,7 @@ func (c *Camera) Run(ctx context.Context) error {
 	case <-time.After(stopPatience):
 		c.log.Warn("the camera's driver hangs; it is left behind")
 	}
-	c.finish(time.Now())
+	c.finish(c.now())
 	c.setOnline(false)
 	return err
 }
@@ -248,50 +313,18 @@ func (c *Camera) work(ctx context.Context, frames *exchange) {
 	}
 }
 
-// process does everything for one frame. Without an event it allocates nothing.
-func (c *Camera) process(f *Frame) {
-	started := time.Now()
-	c.idle = false
-	err := c.deps.Embedder.Embed(c.embedding, f.Frame)
-	c.processed.Add(1) // not before: a frame in a model that hangs has not been looked at
-	if err != nil {
-		if c.failed.Add(1) == 1 {
-			c.log.Error("frame not embedded; further ones are only counted", "error", err)
-		}
-		return
+// now is the present; of a clip its last frame.
+func (c *Camera) now() time.Time {
+	if at := c.tracker.frameAt; !c.cfg.Live && !at.IsZero() {
+		return at
 	}
-	embedded := time.Now()
-	c.embedTimes.add(embedded.Sub(started))
-	c.decision = c.deps.Matcher.Match(c.embedding)
-	matched := time.Now()
-	present := c.presence.look(f.Frame) || c.decision.Known
-
-	seen := sighting{
-		at: f.Captured, present: present, decision: &c.decision,
-		latency: Latency{started.Sub(f.Captured), embedded.Sub(started), matched.Sub(embedded)},
-	}
-	changed := c.tracker.see(seen)
-	for i := range changed {
-		c.emit(&changed[i])
-	}
-	if len(changed) > 0 {
-		c.publishState(f.Captured)
-	}
-	if c.cfg.Embeddings {
-		c.deps.Publisher.Embedding(c.cfg.Camera, f, c.embedding)
-	}
-	if c.deps.Results != nil {
-		r := Result{c.cfg.Camera, f.Seq, present, &c.decision, c.tracker.label()}
-		if err := c.deps.Results.Frame(r); err != nil {
-			c.log.Error("results are no longer written", "error", err)
-			c.deps.Results = nil
-		}
-	}
+	return c.deps.Now()
 }
 
 // finish ends what is in view.
 func (c *Camera) finish(now time.Time) {
 	c.idle = true
+	c.seen = 0
 	ended := c.tracker.end(now)
 	for i := range ended {
 		c.emit(&ended[i])
@@ -316,12 +349,13 @@ func (c *Camera) publishState(now time.Time) {
 	c.deps.Publisher.State(&s)
 }
 
-// newEventID returns an identifier that sorts by time: Unix seconds with microseconds, and six random characters.
-func newEventID(t time.Time) string {
+// NewEventID returns an identifier that sorts by time: Unix seconds with microseconds, and six random characters. random
+// returns a number of 0 to n-1.
+func NewEventID(t time.Time, random func(n int) int) string {
 	const alphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
 	var tail [6]byte
 	for i := range tail {
-		tail[i] = alphabet[rand.IntN(len(alphabet))]
+		tail[i] = alphabet[random(len(alphabet))]
 	}
 	return fmt.Sprintf("%s.%06d-%s", strconv.FormatInt(t.Unix(), 10), t.Nanosecond()/1000, tail[:])
 }

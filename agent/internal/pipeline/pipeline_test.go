@@ -49,8 +49,8 @@ func TestClipGoesThroughEveryFrame(t *testing.T) {
 	if s.EmbedP50 <= 0 || s.EmbedP95 < s.EmbedP50 {
 		t.Errorf("embedding took %v, %v", s.EmbedP50, s.EmbedP95)
 	}
-	s.EmbedP50, s.EmbedP95 = 0, 0
-	if s != (Stats{Captured: 500, Processed: 500, Events: 2}) {
+	s.EmbedP50, s.EmbedP95, s.RestP50, s.RestP95 = 0, 0, 0, 0
+	if s != (Stats{Captured: 500, Processed: 500, Events: 2, Moving: 500, Covered: 500}) {
 		t.Errorf("stats %+v", s)
 	}
 	var kinds []string

@@ -2,23 +2,36 @@ package pipeline
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"xbmedge/internal/gallery"
+	"xbmedge/internal/vision"
 )
 
-// TrackConfig says how single frames become events. One camera has one thing in view at a time: the whole picture is
-// embedded.
+// TrackConfig says how single frames become events.
 type TrackConfig struct {
-	// Window and MinFrames: something is in view once MinFrames of the last Window frames agree on it.
+	// Window and MinFrames: something is in view once MinFrames of the last Window frames of its track agree on it, and
+	// outweigh what the others say. A frame weighs more the sharper it is and the clearer its score.
 	Window, MinFrames int
-	// HoldFrames and Hold: it is gone after so many frames, and when Live so much time, without it.
+	// UnknownFrames is how many frames a track has to be seen before it is told as unknown: a name may still come.
+	UnknownFrames int
+	// Margin is the least mean lead of a name over the runner-up in those frames.
+	Margin float32
+	// Dwell is how long a track has to be in view before it is told, where time counts.
+	Dwell time.Duration
+	// HoldFrames and Hold: it is gone after so many frames, and where time counts so much time, without it. What is still
+	// there but no longer looks known keeps its name no longer than it has had it.
 	HoldFrames int
 	Hold       time.Duration
-	// UpdateGain and UpdateInterval: it is told again when its score has grown by so much, and when Live no more often
-	// than that.
+	// UpdateGain and UpdateInterval: it is told again when its score has grown by so much, and where time counts no more
+	// often than that.
 	UpdateGain     float32
 	UpdateInterval time.Duration
+	// Similarity is the least cosine between what a track has looked like and a frame that still shows the same thing, as
+	// a share of the gallery's threshold, the cosine at which two pictures count as one thing. Below it another thing has
+	// taken its place.
+	Similarity float32
 }
 
 // Check returns nil for settings that can be used.
@@ -29,239 +42,184 @@ func (c TrackConfig) Check() error {
 	if c.HoldFrames < 1 || c.Hold < 0 || c.UpdateInterval < 0 || !(c.UpdateGain > 0) {
 		return fmt.Errorf("hold of %d frames and %v, updates at a gain of %v every %v: want more than 0", c.HoldFrames, c.Hold, c.UpdateGain, c.UpdateInterval)
 	}
+	if !(c.Margin >= 0 && c.Margin <= 1) || c.Dwell < 0 {
+		return fmt.Errorf("margin %v, dwell %v: want a margin of 0 to 1 and no negative time", c.Margin, c.Dwell)
+	}
+	if !(c.Similarity >= 0 && c.Similarity <= 1) {
+		return fmt.Errorf("similarity %v: want 0 (looks do not count) to 1", c.Similarity)
+	}
+	if c.UnknownFrames < 0 || c.UnknownFrames > 1000 {
+		return fmt.Errorf("unknown after %d frames: want 0 to 1000", c.UnknownFrames)
+	}
 	return nil
 }
 
 const maxWindow = 64
 
-// EventType says where in its track an event lies.
-type EventType string
-
-// The types of events.
-const (
-	TrackNew    EventType = "new"
-	TrackUpdate EventType = "update"
-	TrackEnd    EventType = "end"
-)
-
-// EventKind says what happened.
-type EventKind string
-
-// The kinds of events.
-const (
-	Recognized EventKind = "recognized"
-	Unknown    EventKind = "unknown"
-	Left       EventKind = "left"
-)
-
-// Latency is where a frame's time went.
-type Latency struct {
-	Capture time.Duration // from its capture until it was taken up
-	Embed   time.Duration
-	Match   time.Duration
-}
-
-// Event tells that something came, was seen better, or went. Score and what follows are those of its best frame.
-type Event struct {
-	Type      EventType
-	Kind      EventKind
-	ID        string // the same for all events of a track
-	Camera    string
-	Time      time.Time
-	Known     bool
-	Identity  gallery.Identity // gallery.UnknownID unless Known
-	Score     float32
-	Margin    float32
-	Threshold float32
-	TopK      []gallery.Candidate
-	Frames    int // of the track so far
-	Latency   Latency
-}
-
-// State says what is in view.
-type State struct {
-	Camera  string
-	Present []string // identity ids
-	Unknown int
-	Last    *Event // the latest that was no end, nil before the first
-	Time    time.Time
-}
-
-// sighting is the outcome of one frame.
+// sighting is one region of one frame and what the model says of it.
 type sighting struct {
-	at       time.Time
-	present  bool
-	decision *gallery.Decision
-	latency  Latency
+	Event                 // as far as one frame tells; Identity.ID is what it votes for
+	area       vision.Box // of the frame, in pixels
+	embedding  []float32  // L2-normalised; none: everything is alike
+	decision   gallery.Decision
+	present    bool    // something is there
+	sharpness  float64 // of the picture
+	track      *track  // that it was given to
+	similarity float32 // with that track, before
 }
 
-// tracker decides over several frames. It belongs to one goroutine and allocates only when a track begins.
-//
-// A label (an identity or unknown) starts a track when it is the present frame's and that of MinFrames of the last
-// Window frames. A known one also takes over from another track, once it has more of the window than that one's. Unknown
-// takes over from nothing: a thing turned around is still that thing until it is gone.
-type tracker struct {
-	cfg   TrackConfig
-	live  bool
-	newID func(time.Time) string
-
-	window  []Event // last frames, a ring; Identity.ID is the label, "" for nothing
-	next    int
-	current *track
-	last    *Event
-	out     []Event   // reused
-	frameAt time.Time // of the latest frame
+// fill makes the rest of a sighting of its decision, whose candidates it copies.
+func (s *sighting) fill(at time.Time, box Box, latency Latency) {
+	d := &s.decision
+	s.Event = Event{
+		Time: at, Known: d.Known, Score: d.Score, Margin: d.Margin, Threshold: d.Threshold,
+		TopK: append(s.TopK[:0], d.TopK...), Frames: 1, Box: box, Latency: latency,
+	}
+	s.Kind, s.Identity, s.track, s.similarity = Unknown, unknown(), nil, 0
+	if d.Known {
+		s.Kind, s.Identity = Recognized, d.Identity
+	}
+	d.TopK = s.TopK
 }
 
-// track is what is in view.
+func unknown() gallery.Identity { return gallery.Identity{ID: gallery.UnknownID, Name: "Unknown"} }
+
+// clearness is how far a score lies from the threshold, from a half (on it) to one.
+func clearness(e *Event) float32 {
+	const enough = 0.1 // of cosine
+	distance := e.Score - e.Threshold
+	if distance < 0 {
+		distance = -distance
+	}
+	return 0.5 + 0.5*min(distance/enough, 1)
+}
+
+// vote is what one frame said of a track; Identity.ID is "" where the track was not seen.
+type vote struct {
+	Event
+	weight float32
+}
+
+// track is one thing before the camera, while it is seen and a little longer. Its votes name it.
 type track struct {
-	Event             // its best frame
-	missing int       // frames since it was last seen
-	seenAt  time.Time // last
-	told    float32   // score in its latest event
+	number int // grows with each track of the camera, for people
+	votes  []vote
+	next   int
+	begun  time.Time
+	box    Box       // where it was seen last
+	looks  []float32 // slow mean of its embeddings, L2-normalised
+	age    int       // frames in which it was seen
+	absent int       // frames since it was seen under any name
+	sharp  float64   // of its sharpest frame
+
+	label   string    // what it has been told as: an identity's id, gallery.UnknownID, or "" for nothing yet
+	best    Event     // the best frame under that label
+	missing int       // frames since it was seen under it
+	doubts  int       // frames in a row that were unknown, and nearer to something else
+	since   time.Time // when it was told so
+	seenAt  time.Time // when it was last seen under it
+	told    float32   // score in the latest event
 	toldAt  time.Time
+	verdict string // why it is told as it is, for people
 }
 
-func newTracker(cfg TrackConfig, live bool, newID func(time.Time) string) *tracker {
-	return &tracker{cfg: cfg, live: live, newID: newID, window: make([]Event, cfg.Window)}
+func (t *track) reset(number int, at time.Time) {
+	votes, looks, topK := t.votes, t.looks[:0], t.best.TopK[:0]
+	for i := range votes {
+		votes[i] = vote{Event: Event{TopK: votes[i].TopK[:0]}}
+	}
+	*t = track{number: number, votes: votes, looks: looks, begun: at, best: Event{TopK: topK}}
 }
 
-// see takes one frame and returns what has to be told, valid until the next call.
-func (t *tracker) see(s sighting) []Event {
-	t.out = t.out[:0]
-	t.frameAt = s.at
-	frame := &t.window[t.next]
-	t.next = (t.next + 1) % len(t.window)
-	fill(frame, &s)
-	label := frame.Identity.ID
-
-	if t.current != nil {
-		t.follow(frame)
-	}
-	arrived := label != "" && t.count(label) >= t.cfg.MinFrames && (t.current == nil || t.current.Identity.ID != label)
-	switch {
-	case t.current == nil:
-	case arrived && frame.Known && t.count(label) > t.count(t.current.Identity.ID):
-		t.leave(s.at)
-	case t.current.missing >= t.cfg.HoldFrames && (!t.live || s.at.Sub(t.current.seenAt) >= t.cfg.Hold):
-		t.leave(s.at)
-	}
-	if arrived && t.current == nil {
-		t.start(label, s.at)
-	}
-	return t.out
-}
-
-func fill(e *Event, s *sighting) {
-	d := s.decision
-	*e = Event{
-		Time: s.at, Known: d.Known, Score: d.Score, Margin: d.Margin, Threshold: d.Threshold,
-		TopK: append(e.TopK[:0], d.TopK...), Frames: 1, Latency: s.latency,
-	}
-	switch {
-	case d.Known:
-		e.Kind, e.Identity = Recognized, d.Identity
-	case s.present:
-		e.Kind, e.Identity = Unknown, gallery.Identity{ID: gallery.UnknownID, Name: "Unknown"}
-	}
-}
-
-// follow brings the present track up to date with a frame.
-func (t *tracker) follow(frame *Event) {
-	c := t.current
-	if frame.Identity.ID != c.Identity.ID {
-		c.missing++
+// add takes the frame's vote; nil is a frame without the track.
+func (t *track) add(s *sighting) {
+	v := &t.votes[t.next]
+	t.next = (t.next + 1) % len(t.votes)
+	topK := v.TopK[:0]
+	if s == nil {
+		*v = vote{Event: Event{TopK: topK}}
+		t.absent++
+		t.missing++
 		return
 	}
-	c.missing, c.seenAt = 0, frame.Time
-	c.Frames++
-	if frame.Score > c.Score {
-		t.adopt(frame)
+	t.absent = 0
+	t.age++
+	t.box = s.Box
+	t.sharp = max(t.sharp, s.sharpness)
+	quality := float32(1)
+	if t.sharp > 0 {
+		quality = float32(max(0.25, s.sharpness/t.sharp))
 	}
-	if !c.Known || c.Score < c.told+t.cfg.UpdateGain || t.live && frame.Time.Sub(c.toldAt) < t.cfg.UpdateInterval {
-		return
+	v.Event, v.weight = s.Event, quality*clearness(&s.Event)
+	topK = append(topK, s.TopK...)
+	v.TopK = topK
+	// What does not look like what it is told as may be another thing on its way in.
+	if t.label == "" || t.label == s.Identity.ID {
+		t.learn(s.embedding, 0.25)
+	} else {
+		t.learn(s.embedding, 0.05)
 	}
-	t.tell(TrackUpdate, c.Kind, frame.Time)
 }
 
-// adopt makes a frame the present track's best.
-func (t *tracker) adopt(frame *Event) {
-	c := t.current
-	id, frames, topK := c.ID, c.Frames, c.TopK[:0]
+// learn moves the track's looks towards an embedding by a part of the way.
+func (t *track) learn(embedding []float32, rate float32) {
+	if len(t.looks) != len(embedding) {
+		t.looks = append(t.looks[:0], embedding...)
+		return
+	}
+	var square float64
+	for i, x := range embedding {
+		t.looks[i] += rate * (x - t.looks[i])
+		square += float64(t.looks[i]) * float64(t.looks[i])
+	}
+	if square > 1e-12 {
+		scale := float32(1 / math.Sqrt(square))
+		for i := range t.looks {
+			t.looks[i] *= scale
+		}
+	}
+}
+
+// tally returns how many of the votes are for a label, what they weigh, and their mean margin.
+func (t *track) tally(label string) (count int, weight, margin float32) {
+	for i := range t.votes {
+		if v := &t.votes[i]; v.Identity.ID == label {
+			count++
+			weight += v.weight
+			margin += v.Margin
+		}
+	}
+	return count, weight, margin / max(1, float32(count))
+}
+
+// outweighed reports whether the votes for some other label weigh at least as much.
+func (t *track) outweighed(label string, weight float32) bool {
+	for i := range t.votes {
+		if other := t.votes[i].Identity.ID; other != "" && other != label {
+			if _, w, _ := t.tally(other); w >= weight {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// bestVote returns the vote for a label with the highest score, nil for none.
+func (t *track) bestVote(label string) *vote {
+	var best *vote
+	for i := range t.votes {
+		if v := &t.votes[i]; v.Identity.ID == label && (best == nil || v.Score > best.Score) {
+			best = v
+		}
+	}
+	return best
+}
+
+// adopt makes a frame the best of what the track is told as, under the identity and id it has.
+func (t *track) adopt(frame *Event) {
+	b := &t.best
+	id, who, frames, topK := b.ID, b.Identity, b.Frames, b.TopK[:0]
 	topK = append(topK, frame.TopK...)
-	c.Event = *frame
-	c.ID, c.Frames, c.TopK = id, frames, topK
-}
-
-func (t *tracker) start(label string, now time.Time) {
-	var best *Event
-	for i := range t.window {
-		if e := &t.window[i]; e.Identity.ID == label && (best == nil || e.Score > best.Score) {
-			best = e
-		}
-	}
-	t.current = &track{seenAt: now}
-	t.current.ID, t.current.Frames = t.newID(now), t.count(label)
-	t.adopt(best)
-	t.tell(TrackNew, t.current.Kind, now)
-}
-
-func (t *tracker) leave(now time.Time) {
-	t.tell(TrackEnd, Left, now)
-	t.current = nil
-}
-
-func (t *tracker) tell(typ EventType, kind EventKind, now time.Time) {
-	e := t.current.Event
-	e.Type, e.Kind, e.Time = typ, kind, now
-	t.current.told, t.current.toldAt = e.Score, now
-	t.out = append(t.out, e)
-	if typ != TrackEnd {
-		t.last = &e
-	}
-}
-
-func (t *tracker) count(label string) int {
-	n := 0
-	for i := range t.window {
-		if t.window[i].Identity.ID == label {
-			n++
-		}
-	}
-	return n
-}
-
-// end ends what is in view, for want of frames.
-func (t *tracker) end(now time.Time) []Event {
-	t.out = t.out[:0]
-	if t.current != nil {
-		t.leave(now)
-	}
-	for i := range t.window {
-		t.window[i] = Event{TopK: t.window[i].TopK[:0]}
-	}
-	return t.out
-}
-
-// label returns the identity id of the present track, or "".
-func (t *tracker) label() string {
-	if t.current == nil {
-		return ""
-	}
-	return t.current.Identity.ID
-}
-
-// quietFor returns how long ago the latest frame was captured.
-func (t *tracker) quietFor(now time.Time) time.Duration { return now.Sub(t.frameAt) }
-
-func (t *tracker) state(now time.Time) State {
-	s := State{Last: t.last, Time: now}
-	switch {
-	case t.current == nil:
-	case t.current.Known:
-		s.Present = []string{t.current.Identity.ID}
-	default:
-		s.Unknown = 1
-	}
-	return s
+	*b = *frame
+	b.ID, b.Identity, b.Frames, b.TopK = id, who, frames, topK
 }

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ import (
 func play(t *testing.T, cfg TrackConfig, live bool, film string) []string {
 	t.Helper()
 	n := 0
-	tr := newTracker(cfg, live, func(time.Time) string { n++; return fmt.Sprint("e", n) })
+	tr := newTracker(cfg, live, func(time.Time) string { n++; return fmt.Sprint("e", n) }, nil)
 	start := time.Now()
 	var out []string
 	for i, c := range film {
@@ -27,11 +28,23 @@ func play(t *testing.T, cfg TrackConfig, live bool, film string) []string {
 				d.Score = 0.8
 			}
 		}
-		for _, e := range tr.see(sighting{at: start.Add(time.Duration(i) * 10 * time.Millisecond), present: c != '.', decision: &d}) {
+		at := start.Add(time.Duration(i) * 10 * time.Millisecond)
+		var seen []sighting
+		if c != '.' {
+			seen = append(seen, sight(at, d))
+		}
+		for _, e := range tr.see(at, seen) {
 			out = append(out, fmt.Sprintf("%d:%s %s %s %s %d %.1f", i, e.Type, e.Kind, e.Identity.ID, e.ID, e.Frames, e.Score))
 		}
 	}
 	return out
+}
+
+// sight is a sighting of the whole picture.
+func sight(at time.Time, d gallery.Decision) sighting {
+	s := sighting{decision: d, present: true}
+	s.fill(at, whole(), Latency{})
+	return s
 }
 
 func TestTracker(t *testing.T) {
@@ -50,7 +63,7 @@ func TestTracker(t *testing.T) {
 		{"another takes over", "aaaabbbb", false, []string{"2:new recognized a e1 3 0.6", "6:end left a e1 4 0.6", "6:new recognized b e2 3 0.6"}},
 		{"unknown", "???....", false, []string{"2:new unknown unknown e1 3 0.3", "6:end left unknown e1 3 0.3"}},
 		{"a known one takes over from unknown", "????aaa", false, []string{"2:new unknown unknown e1 3 0.3", "6:end left unknown e1 4 0.3", "6:new recognized a e2 3 0.6"}},
-		{"unknown waits until the known one is gone", "aaa????", false, []string{"2:new recognized a e1 3 0.6", "6:end left a e1 3 0.6", "6:new unknown unknown e2 4 0.3"}},
+		{"unknown waits as long as it was known", "aaa????", false, []string{"2:new recognized a e1 3 0.6", "5:end left a e1 3 0.6", "5:new unknown unknown e2 3 0.3"}},
 		{"a thing turned around stays", "aaa??a??a??a", false, []string{"2:new recognized a e1 3 0.6"}},
 		{"comes back", "aaa....aaa", false, []string{"2:new recognized a e1 3 0.6", "6:end left a e1 3 0.6", "9:new recognized a e2 3 0.6"}},
 		{"live: the hold time counts too", "aaa.....", true, []string{"2:new recognized a e1 3 0.6", "7:end left a e1 3 0.6"}},
@@ -75,10 +88,14 @@ func TestTrackerUpdateInterval(t *testing.T) {
 }
 
 func TestTrackerState(t *testing.T) {
-	tr := newTracker(tracking(), false, newEventID)
+	tr := newTracker(tracking(), false, func(time.Time) string { return "e" }, nil)
 	see := func(d gallery.Decision, present bool, times int) State {
 		for range times {
-			tr.see(sighting{at: time.Now(), present: present, decision: &d})
+			var seen []sighting
+			if present {
+				seen = append(seen, sight(time.Now(), d))
+			}
+			tr.see(time.Now(), seen)
 		}
 		return tr.state(time.Now())
 	}
@@ -116,7 +133,8 @@ func TestTrackConfigCheck(t *testing.T) {
 }
 
 func TestEventID(t *testing.T) {
-	a, b := newEventID(time.Unix(1718987129, 308396000)), newEventID(time.Unix(1718987129, 308396000))
+	at := time.Unix(1718987129, 308396000)
+	a, b := NewEventID(at, rand.IntN), NewEventID(at, rand.IntN)
 	if !strings.HasPrefix(a, "1718987129.308396-") || len(a) != len("1718987129.308396-fqk5ka") || a == b {
 		t.Errorf("ids %q and %q", a, b)
 	}

@@ -45,4 +45,12 @@ type Camera struct {
 	Events   uint64  `json:"events" help:"Events told." counter:"yes"`
 	EmbedP50 float64 `json:"infer_p50_ms" help:"Median time in the model of the latest frames, milliseconds."`
 	EmbedP95 float64 `json:"infer_p95_ms" help:"95th percentile of the same."`
+
+	Still    uint64  `json:"still" help:"Frames looked at in which nothing had moved, and which the model did not see." counter:"yes"`
+	Moving   uint64  `json:"moving" help:"Frames in which something moved; a skipped one moved if the next did." counter:"yes"`
+	Covered  uint64  `json:"covered" help:"Of those, the ones the model saw." counter:"yes"`
+	Coverage float64 `json:"coverage" help:"Covered over moving, since the start; 1 before anything moved."`
+	Blurred  uint64  `json:"blurred" help:"Regions too blurred for the model." counter:"yes"`
+	Small    uint64  `json:"small" help:"Regions too small for the model." counter:"yes"`
+	Exposed  uint64  `json:"exposed" help:"Regions too dark or too bright for the model." counter:"yes"`
 }

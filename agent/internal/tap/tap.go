@@ -1,6 +1,5 @@
 // Package tap remembers what a running agent's cameras see, for as long as somebody may want to teach it from that: the
-// latest match events, and all of a camera while it is asked for. It sits between a camera's pipeline and the model, and
-// between the pipeline and the publisher, so that the pipeline needs to know nothing of it.
+// latest match events, and all of a camera while it is asked for.
 package tap
 
 import (
@@ -51,14 +50,13 @@ func New(width, height int) *Tap {
 	return &Tap{listeners: map[string]*listener{}, cameras: map[string]bool{}, width: width, height: height}
 }
 
-// Camera returns the parts through which a camera's pipeline is to reach the model and the publisher. They belong to the
-// pipeline's goroutine.
-func (t *Tap) Camera(id string, e pipeline.Embedder, p pipeline.Publisher) (pipeline.Embedder, pipeline.Publisher) {
+// Camera returns the parts that a camera's pipeline is to be given; the events reach p. They belong to the pipeline's
+// goroutine.
+func (t *Tap) Camera(id string, p pipeline.Publisher) (pipeline.Onlooker, pipeline.Publisher) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.cameras[id] = true
-	w, h := t.width, t.height
-	t.mu.Unlock()
-	c := &camera{tap: t, id: id, embedder: e, prepare: vision.NewPreprocessor(w, h), latest: make([]float32, e.Dim())}
+	c := &camera{tap: t, id: id, prepare: vision.NewPreprocessor(t.width, t.height)}
 	return c, &publisher{p, c}
 }
 
@@ -103,54 +101,46 @@ func (t *Tap) Event(id string) (curator.Seen, bool) {
 	return curator.Seen{}, false
 }
 
-// camera sees each frame on its way into the model.
+// camera sees what one camera's model sees.
 type camera struct {
-	tap      *Tap
-	id       string
-	embedder pipeline.Embedder
-	prepare  *vision.Preprocessor
-	frame    vision.Frame // the latest; valid while its pipeline works on it
-	latest   []float32    // its embedding
+	tap     *Tap
+	id      string
+	prepare *vision.Preprocessor
 }
 
-func (c *camera) Dim() int { return c.embedder.Dim() }
-
-// Embed embeds a frame. It copies the frame only while somebody collects.
-func (c *camera) Embed(dst []float32, f vision.Frame) error {
-	if err := c.embedder.Embed(dst, f); err != nil {
-		return err
-	}
-	c.frame = f
-	copy(c.latest, dst)
+// Wants reports whether somebody collects and another picture is due.
+func (c *camera) Wants() bool {
 	c.tap.mu.Lock()
+	defer c.tap.mu.Unlock()
 	l := c.tap.listeners[c.id]
+	return l != nil && len(l.seen) < maxSeen && !time.Now().Before(l.next)
+}
+
+// Saw collects a picture.
+func (c *camera) Saw(picture vision.Frame, embedding []float32) {
 	now := time.Now()
-	wanted := l != nil && len(l.seen) < maxSeen && !now.Before(l.next)
-	c.tap.mu.Unlock()
-	if !wanted {
-		return nil
-	}
-	seen, err := c.seen(now)
-	if err != nil {
-		return err
+	seen, err := c.seen(picture, embedding, now)
+	if err != nil { // the model took it: it can be resized
+		return
 	}
 	c.tap.mu.Lock()
 	defer c.tap.mu.Unlock()
-	l.seen, l.next = append(l.seen, seen), now.Add(l.every)
-	return nil
+	if l := c.tap.listeners[c.id]; l != nil { // it may just have ended
+		l.seen, l.next = append(l.seen, seen), now.Add(l.every)
+	}
 }
 
-// seen returns a copy of the latest frame at the model's size.
-func (c *camera) seen(at time.Time) (curator.Seen, error) {
-	small, err := c.prepare.Resize(c.frame)
+// seen returns copies, the picture's at the model's size.
+func (c *camera) seen(picture vision.Frame, embedding []float32, at time.Time) (curator.Seen, error) {
+	small, err := c.prepare.Resize(picture)
 	if err != nil {
 		return curator.Seen{}, err
 	}
 	small.Pix = slices.Clone(small.Pix)
-	return curator.Seen{Picture: small, Embedding: slices.Clone(c.latest), At: at}, nil
+	return curator.Seen{Picture: small, Embedding: slices.Clone(embedding), At: at}, nil
 }
 
-// publisher sees each event; it is told of them while the pipeline works on their frame.
+// publisher sees each event.
 type publisher struct {
 	pipeline.Publisher
 	camera *camera
@@ -158,8 +148,8 @@ type publisher struct {
 
 // Event remembers what the event is about and hands it on.
 func (p *publisher) Event(e *pipeline.Event) error {
-	if e.Type != pipeline.TrackEnd && p.camera.frame.Pix != nil {
-		if seen, err := p.camera.seen(e.Time); err == nil { // a frame that the model took can be resized
+	if e.Picture.Pix != nil {
+		if seen, err := p.camera.seen(e.Picture, e.Embedding, e.Time); err == nil { // a frame that the model took can be resized
 			p.camera.tap.remember(e.ID, seen)
 		}
 	}

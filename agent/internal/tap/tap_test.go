@@ -13,17 +13,6 @@ import (
 	"xbmedge/internal/vision"
 )
 
-type model struct{ fails bool }
-
-func (model) Dim() int { return 2 }
-func (m model) Embed(dst []float32, f vision.Frame) error {
-	if m.fails {
-		return errors.New("broken")
-	}
-	dst[0], dst[1] = float32(f.Pix[0]), 1
-	return nil
-}
-
 type publisher struct {
 	pipeline.Publisher
 	events int
@@ -39,17 +28,17 @@ func frame(v byte) vision.Frame {
 	return f
 }
 
+func event(t pipeline.EventType, id string, f vision.Frame) *pipeline.Event {
+	return &pipeline.Event{Type: t, ID: id, Picture: f, Embedding: []float32{float32(f.Pix[0]), 1}}
+}
+
 func TestEventsAreRemembered(t *testing.T) {
 	tp, told := tap.New(4, 4), &publisher{}
-	e, p := tp.Camera("shelf", model{}, told)
-	dst := make([]float32, 2)
+	_, p := tp.Camera("shelf", told)
 	buffer := frame(0)
 	for i := range 70 {
 		copy(buffer.Pix, frame(byte(i)).Pix) // the pipeline uses its buffer again
-		if err := e.Embed(dst, buffer); err != nil {
-			t.Fatal(err)
-		}
-		if err := p.Event(&pipeline.Event{Type: pipeline.TrackNew, ID: fmt.Sprint(i)}); err != nil {
+		if err := p.Event(event(pipeline.TrackNew, fmt.Sprint(i), buffer)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -67,9 +56,9 @@ func TestEventsAreRemembered(t *testing.T) {
 			t.Errorf("event %q is remembered", id)
 		}
 	}
-	// A better frame takes the place of the first; the end of a track shows what came after it.
-	if err := errors.Join(e.Embed(dst, frame(200)), p.Event(&pipeline.Event{Type: pipeline.TrackUpdate, ID: "69"}),
-		e.Embed(dst, frame(1)), p.Event(&pipeline.Event{Type: pipeline.TrackEnd, ID: "69"})); err != nil {
+	// A better frame takes the place of the first; an end has no picture.
+	end := &pipeline.Event{Type: pipeline.TrackEnd, ID: "69"}
+	if err := errors.Join(p.Event(event(pipeline.TrackUpdate, "69", frame(200))), p.Event(end)); err != nil {
 		t.Fatal(err)
 	}
 	if s, _ := tp.Event("69"); s.Embedding[0] != 200 {
@@ -80,14 +69,14 @@ func TestEventsAreRemembered(t *testing.T) {
 func TestCollect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tp := tap.New(4, 4)
-		e, _ := tp.Camera("shelf", model{}, &publisher{})
+		c, _ := tp.Camera("shelf", &publisher{})
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			for i := byte(0); ctx.Err() == nil; i++ {
-				if err := e.Embed(make([]float32, 2), frame(i)); err != nil {
-					t.Error(err)
+				if c.Wants() {
+					c.Saw(frame(i), []float32{float32(i), 1})
 				}
 				time.Sleep(10 * time.Millisecond) // of the bubble's time
 			}
@@ -119,14 +108,13 @@ func TestCollect(t *testing.T) {
 	})
 }
 
-func TestCostsNothingWhileNobodyAsks(t *testing.T) {
-	e, _ := tap.New(4, 4).Camera("shelf", model{}, &publisher{})
-	dst, f := make([]float32, 2), frame(3)
-	if n := testing.AllocsPerRun(100, func() { _ = e.Embed(dst, f) }); n != 0 {
+func TestNobodyAsks(t *testing.T) {
+	c, _ := tap.New(4, 4).Camera("shelf", &publisher{})
+	if c.Wants() {
+		t.Error("wants pictures")
+	}
+	if n := testing.AllocsPerRun(100, func() { c.Wants() }); n != 0 {
 		t.Errorf("%v allocations a frame", n)
 	}
-	e, _ = tap.New(4, 4).Camera("shelf", model{fails: true}, &publisher{})
-	if err := e.Embed(dst, f); err == nil {
-		t.Error("the model's error was lost")
-	}
+	c.Saw(frame(1), []float32{1, 1}) // the last one asked has just gone
 }
