@@ -50,24 +50,55 @@ func (w *writer) guard() {
 	l.tell()
 }
 
-// fail goes on in memory. What was written since the last sync is taken back: after an error nobody knows whether it is
-// on the disk.
+// fail goes on in memory.
 func (w *writer) fail(err error) {
 	l := w.log
 	w.tried = time.Now()
-	_ = w.settle(true) // there is one fault to tell already
+	if w.settle(true) != nil { // there is one fault to tell already
+		w.lost = true
+	}
+	if w.lost && w.file != nil {
+		w.abandon()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if w.file != nil {
-		_ = w.file.truncate(l.segments[len(l.segments)-1].size) // a piece of a record is in nobody's way, but not nice
-		_ = w.file.Close()
-		w.file = nil
-	}
-	l.written, l.safe = 0, 0
+	l.written = l.safe // what was on its way
 	if l.fault == nil {
 		l.log.Warn("the outbox cannot write: events wait in memory until it can", "dir", l.cfg.Dir, "error", err)
 	}
 	l.fault = err
+}
+
+// abandon leaves a segment of which nobody knows whether what was written since the last sync is on the disk, and takes
+// those events back.
+func (w *writer) abandon() {
+	l := w.log
+	_ = w.file.Close() // nothing hangs on it any more
+	w.file, w.lost, w.acked = nil, false, 0
+	l.mu.Lock()
+	l.written, l.safe = 0, 0
+	n := len(l.segments) - 1
+	s := l.segments[n]
+	empty := len(s.runs) == 0
+	if empty {
+		l.segments = l.segments[:n]
+	}
+	l.mu.Unlock()
+	if empty { // or there would be one more with each try
+		w.remove(s.number)
+	}
+}
+
+// probe writes something where nothing waits to be written: it shows whether the disk is back.
+func (w *writer) probe() error {
+	l := w.log
+	l.mu.Lock()
+	idle, acked := l.written == len(l.queue), l.acked
+	l.mu.Unlock()
+	if !idle || acked == 0 {
+		return nil
+	}
+	return w.note(appendRecord(w.buf[:0], w.salt, kindAck, acked, "", nil))
 }
 
 // recovered says that the disk takes events again.

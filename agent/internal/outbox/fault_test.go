@@ -16,8 +16,9 @@ import (
 type moody struct {
 	disk
 	mu    gosync.Mutex
-	full  bool // takes no more bytes, but lets them be written over
-	dead  bool // read-only
+	full  bool  // takes no more bytes, but lets them be written over
+	dead  bool  // read-only
+	room  int64 // bytes that may be on it; 0: any number
 	syncs error
 	short int // a failing write takes so many bytes first
 
@@ -37,6 +38,32 @@ func (m *moody) fault() error {
 	case m.dead:
 		return syscall.EROFS
 	case m.full:
+		return syscall.ENOSPC
+	}
+	return nil
+}
+
+// crowded says whether n more bytes are too many.
+func (m *moody) crowded(n int) error {
+	m.mu.Lock()
+	room := m.room
+	m.mu.Unlock()
+	if room == 0 {
+		return nil
+	}
+	names, err := m.list()
+	if err != nil {
+		return err
+	}
+	size := int64(n)
+	for _, name := range names {
+		b, err := m.read(name, nil)
+		if err != nil {
+			return err
+		}
+		size += int64(len(b))
+	}
+	if size > room {
 		return syscall.ENOSPC
 	}
 	return nil
@@ -68,6 +95,9 @@ func (f *moodyFile) Write(b []byte) (int, error) {
 	f.m.mu.Unlock()
 	if before != nil {
 		before()
+	}
+	if err := f.m.crowded(len(b)); err != nil {
+		return 0, err
 	}
 	if err := f.m.fault(); err != nil {
 		n, _ := f.writeFile.Write(b[:min(f.m.short, len(b))])
@@ -195,6 +225,29 @@ func TestNothingIsDeliveredBeforeItIsWritten(t *testing.T) {
 	expect(t, "while it is written", upTo(1, 1), numbers(t, l, 0))
 	letGo()
 	until(t, l, "delivered", func(Stats) bool { return len(numbers(t, l, 0)) == 2 })
+}
+
+// A disk that the log itself has filled takes events again when those on it are confirmed.
+func TestDiskFilledByTheLog(t *testing.T) {
+	l, m := beginMoody(t, t.TempDir(), Config{MaxBytes: 2 * MinBytes, Interval: time.Millisecond})
+	m.set(func(m *moody) { m.room = MinBytes })
+	for l.Sync() == nil {
+		for range 100 {
+			if err := l.Append("t", payload); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 5 {
+		_ = l.Sync() // another try
+	}
+	before := l.Stats().Segments
+	all := l.Stats().Next - 1
+	_ = l.Ack(all / 2) // always nil
+	until(t, l, "writing again", func(s Stats) bool { return !s.Degraded && s.MemoryBytes == 0 })
+	if s := l.Stats(); s.Dropped != 0 || s.Waiting != int(all-all/2) || s.Segments > before || before > 10 {
+		t.Errorf("%d segments before, stats %+v", before, s)
+	}
 }
 
 // Memory is bounded; the oldest go.

@@ -135,6 +135,23 @@ func TestAcrossRestarts(t *testing.T) {
 	}
 }
 
+// Confirmations are kept also where no event comes after them.
+func TestConfirmedAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	l := begin(t, Config{Dir: dir})
+	add(t, l, 10)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{10, 0} {
+		l = begin(t, Config{Dir: dir, Boot: bootTwo})
+		expect(t, "waiting", want, l.Len())
+		if err := errors.Join(l.Ack(10), l.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // What is read first comes from memory, then from the disk; the order is one.
 func TestPeekWhileItIsWritten(t *testing.T) {
 	l := begin(t, Config{Dir: t.TempDir(), Interval: time.Millisecond})

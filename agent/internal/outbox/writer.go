@@ -17,9 +17,10 @@ type writer struct {
 	salt    uint32
 	buf     []byte
 	acked   uint64    // confirmation that the log holds
-	synced  time.Time // when last
+	synced  time.Time // when the last sync ended
 	saidAck time.Time // when the last confirmation was written
 	tried   time.Time // when the disk was last tried in vain
+	lost    bool      // file cannot be written any more
 	dirty   bool      // written to since the last sync began
 
 	// A sync can take long, and events go on meanwhile: it has a goroutine of its own, at most one at a time.
@@ -93,7 +94,7 @@ func (w *writer) pause() time.Duration {
 			wait = max(wait, time.Until(l.queue[w.covers].at.Add(l.cfg.Interval)))
 		}
 	}
-	if l.acked > w.acked && w.file != nil {
+	if l.acked > w.acked {
 		wait = min(wait, time.Until(w.saidAck.Add(l.cfg.Interval)))
 	}
 	return max(wait, time.Millisecond)
@@ -118,8 +119,15 @@ func (w *writer) work(now time.Time, faulty, forced, closing bool) error {
 	if err := w.settle(false); err != nil {
 		return err
 	}
+	if faulty {
+		w.clear() // it may be this log that fills the disk
+	}
 	if faulty && w.file == nil { // also where nothing waits: it proves that the disk is back
 		if err := w.begin(); err != nil {
+			return err
+		}
+	} else if faulty {
+		if err := w.probe(); err != nil {
 			return err
 		}
 	}
@@ -129,14 +137,22 @@ func (w *writer) work(now time.Time, faulty, forced, closing bool) error {
 	l.mu.Lock()
 	fresh := l.written - w.covers
 	due := w.syncing == nil && fresh > 0 && now.Sub(w.synced) >= l.cfg.Interval && (fresh >= burst || now.Sub(l.queue[w.covers].at) >= l.cfg.Interval)
-	confirm := l.acked > w.acked && w.file != nil && (due || forced || now.Sub(w.saidAck) >= l.cfg.Interval)
+	confirm := l.acked > w.acked && (due || forced || now.Sub(w.saidAck) >= l.cfg.Interval)
 	ack, next := l.acked, l.next
 	l.mu.Unlock()
-	if confirm {
+	if confirm && w.file == nil { // nothing came since the start: the header of a new segment confirms
+		if err := w.begin(); err != nil {
+			return err
+		}
+	}
+	if confirm && ack > w.acked {
 		if err := w.note(appendRecord(w.buf[:0], w.salt, kindAck, ack, "", nil)); err != nil {
 			return err
 		}
-		w.acked, w.saidAck = ack, now
+		w.acked = ack
+	}
+	if confirm {
+		w.saidAck = now
 	}
 	if closing && w.file != nil {
 		if err := w.note(appendRecord(w.buf[:0], w.salt, kindClosed, next-1, "", nil)); err != nil {
@@ -210,12 +226,16 @@ func (w *writer) note(b []byte) error {
 		w.buf = nil
 	}
 	w.dirty = true
+	l.mu.Lock()
+	s := l.segments[len(l.segments)-1]
+	l.mu.Unlock()
 	if _, err := w.file.Write(b); err != nil {
+		w.lost = w.file.truncate(s.size) != nil // a part of b may have been written
 		return fmt.Errorf("write: %w", err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.segments[len(l.segments)-1].size += int64(len(b))
+	s.size += int64(len(b))
 	l.spend(len(b))
 	return nil
 }
@@ -239,7 +259,6 @@ func (w *writer) sync() {
 	w.covers, w.syncedTo = l.written, l.segments[len(l.segments)-1].size
 	l.mu.Unlock()
 	w.dirty = false
-	w.synced = time.Now()
 	done, file := make(chan error, 1), w.file
 	w.syncing = done
 	go func() { // settle waits for it, before the file is closed
@@ -265,8 +284,9 @@ func (w *writer) settle(wait bool) error {
 		}
 	}
 	covers := w.covers
-	w.syncing, w.covers = nil, 0
+	w.syncing, w.covers, w.synced = nil, 0, time.Now() // a disk that is slow gets its rest
 	if err != nil {
+		w.lost = true
 		return fmt.Errorf("sync: %w", err)
 	}
 	l.mu.Lock()
