@@ -1,17 +1,18 @@
 # make            build the programs into bin/
 # make demo       from drawn products to MQTT messages; DATA=, WEIGHTS= and BROKER= as scripts/demo.sh says
 # make test       every test; what is missing on a machine is said and skipped
+# make chaos      the long tests: cameras that stall, freeze and are killed 400 times; for the outbox 1,000 kills, power
+#                 cuts, 300 network faults, a million events and flipped bits. An hour at most
 # make arm64      bin/arm64/xbm-agent, built here for a 64-bit ARM board
 # make packages   everything that is shipped, in dist/; make deb-arm64 only the board's .deb
 # make test-packages   install and remove the packages in a clean Debian
 # make test-vm    the arm64 package as a service in an emulated machine; needs root, takes some ten minutes
-# make chaos      cameras that stall, freeze and are killed 400 times, with the limits that are shipped; some four minutes
 # make bench      the benchmarks of BENCHMARKS.md; make bench-train those of the trainer, DATA= and WEIGHTS= as
 #                 scripts/bench_train.sh says; make bench-convert those of the converter, DATA= and RUNS= as
-#                 scripts/bench_convert.sh says
+#                 scripts/bench_convert.sh says; make bench-outbox the outbox beside other stores
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: all setup build demo test bench bench-train bench-convert lint clean arm64 packages deb-arm64 test-packages test-vm chaos
+.PHONY: all setup build demo test chaos bench bench-train bench-convert bench-outbox lint clean arm64 packages deb-arm64 test-packages test-vm
 
 env = . scripts/env.sh &&
 programs = bin/xbm-train=./training bin/xbm-convert=./convert bin/xbm-agent=./agent bin/xbm-capture=./agent/xbm-capture \
@@ -31,6 +32,10 @@ demo: build
 test: setup
 	@scripts/test.sh
 
+chaos: setup
+	@$(env) XBM_CHAOS=1 go test -count=1 -timeout 60m -v -run 'Chaos|Prefix|Flipped|PowerCut|ManyEvents|Kills|NetworkFaults' \
+		./agent/internal/capture ./agent/internal/outbox ./agent/internal/mqtt
+
 arm64:
 	@scripts/cross.sh arm64
 
@@ -39,9 +44,6 @@ packages deb-arm64:
 
 test-packages: packages
 	@scripts/packaging/package_test.sh
-
-chaos: setup
-	@$(env) XBM_CHAOS=1 go test -count=1 -timeout 60m -run TestChaos -v ./agent/internal/capture
 
 test-vm: demo deb-arm64
 	@scripts/setup.sh vm && scripts/guest/vm.sh
@@ -54,6 +56,12 @@ bench-train: setup
 
 bench-convert: setup
 	@DATA='$(DATA)' RUN='$(RUN)' RUNS='$(RUNS)' TENSORFLOW='$(TENSORFLOW)' SAMPLES='$(SAMPLES)' ONLY='$(ONLY)' scripts/bench_convert.sh
+
+bench-outbox: setup
+	@$(env) go test -run '^$$' -bench 'Head|Append|Open' ./agent/internal/outbox
+	@$(env) go test -run '^$$' -bench Events100 -benchtime 3000x ./agent/internal/mqtt
+	@$(env) go test -run '^$$' -bench Events2000 -benchtime 40000x ./agent/internal/mqtt
+	@cd scripts/bench_outbox && go run .
 
 lint:
 	@$(env) go vet ./... && gofmt -l . && golangci-lint run

@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"xbmedge/agent/internal/board"
+	"xbmedge/agent/internal/clock"
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/health"
 	"xbmedge/agent/internal/metrics"
 	"xbmedge/agent/internal/mqtt"
+	"xbmedge/agent/internal/outbox"
 	"xbmedge/agent/internal/pipeline"
 	"xbmedge/agent/internal/systemd"
 	"xbmedge/agent/internal/tap"
@@ -40,7 +42,8 @@ type App struct {
 	log     *slog.Logger
 	topics  mqtt.Topics
 	client  *mqtt.Client
-	seq     *mqtt.Sequence
+	outbox  *outbox.Log // nil: events wait in memory
+	clock   *clock.Clock
 	health  health.Monitor
 	reloads chan reload
 
@@ -50,31 +53,33 @@ type App struct {
 	summary Summary  // of what has ended
 }
 
-// New builds an agent. It reads files, sets numbers aside for events in the state folder, and touches no network and no
-// camera.
+// New builds an agent. It reads files, opens the outbox in the state folder, which Run closes, and touches no network
+// and no camera.
 func New(cfg *config.Config, parts Parts) (*App, error) {
 	tlsConfig, err := mqtt.TLSFiles{CA: cfg.MQTT.TLS.CA, Cert: cfg.MQTT.TLS.Cert, Key: cfg.MQTT.TLS.Key}.Config()
 	if err != nil {
 		return nil, fmt.Errorf("mqtt.tls: %w", err)
 	}
-	seq, err := mqtt.OpenSequence(cfg.SequenceFile(), parts.Log)
+	a := &App{
+		cfg: cfg, parts: parts, log: parts.Log, clock: clock.New(), topics: mqtt.Topics{Base: cfg.MQTT.Base, Node: cfg.Node},
+		reloads: make(chan reload), view: view{share: 1},
+	}
+	events, onDisk, err := openOutbox(cfg, a.clock.Boot(), parts.Log)
 	if err != nil {
 		return nil, err
 	}
-	a := &App{
-		cfg: cfg, parts: parts, log: parts.Log, seq: seq, topics: mqtt.Topics{Base: cfg.MQTT.Base, Node: cfg.Node},
-		reloads: make(chan reload), view: view{share: 1},
-	}
+	a.outbox = onDisk
 	a.client, err = mqtt.New(mqtt.Config{
 		Broker: cfg.MQTT.Broker, ClientID: cfg.MQTT.ClientID, Username: cfg.MQTT.Username, Password: cfg.MQTT.Password,
 		TLS: tlsConfig, StatusTopic: a.topics.Status(), KeepAlive: cfg.MQTT.KeepAlive, DrainTimeout: cfg.MQTT.Drain,
+		Keeps: onDisk != nil,
 		Watch: func() mqtt.Heartbeat { return a.health.Stage("connection to the broker") },
-	}, mqtt.NewMemoryOutbox(cfg.MQTT.Queue), parts.Log)
+	}, events, parts.Log)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, a.closeOutbox())
 	}
 	if a.cameras, err = a.newCameras(cfg, parts); err != nil {
-		return nil, err
+		return nil, errors.Join(err, a.closeOutbox())
 	}
 	return a, nil
 }
@@ -114,7 +119,7 @@ func (a *App) Run(ctx context.Context) error {
 	a.parts.Manager.Stopping()
 	elapsed := time.Since(started)
 	stopBroker()
-	faults = append(faults, <-sent, a.seq.Close())
+	faults = append(faults, <-sent, a.closeOutbox())
 	stopWatching()
 	<-watched
 	<-saved

@@ -39,7 +39,7 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (_ *cameras, err error
 	set := &cameras{
 		app: a, byID: map[string]*pipeline.Camera{}, counts: map[string]*capture.Counts{},
 		topK: cfg.Gallery.TopK, threshold: float32(cfg.Gallery.Threshold),
-		publisher: mqtt.NewPublisher(a.topics, a.client, a.seq, parts.Gallery, parts.Quant),
+		publisher: mqtt.NewPublisher(a.topics, a.client, a.clock, parts.Gallery, parts.Quant),
 		embedder:  &shared{embedder: parts.Embedder},
 	}
 	defer func() {

@@ -48,6 +48,13 @@ func (a *App) Stats() stats.Stats {
 		Connected: m.Connected, Queue: m.Queued, Dropped: m.DroppedEvents, DroppedSamples: m.DroppedSamples,
 		Cameras: map[string]stats.Camera{},
 	}
+	if a.outbox != nil {
+		o := a.outbox.Stats()
+		s.OutboxBytes, s.OutboxDegraded, s.OutboxDamaged = o.Bytes, o.Degraded || o.Resting, o.Damaged
+		s.OutboxWritten, s.OutboxToday, s.OutboxSyncs = o.BytesWritten, o.BytesToday, o.Syncs+o.FolderSyncs
+	} else {
+		s.OutboxDegraded = true
+	}
 	if m.Connects > 0 {
 		s.Reconnects = m.Connects - 1
 	}

@@ -13,8 +13,9 @@ that xbm-convert made. Then the agent looks at frames of its cameras, finds what
 is nearest in the gallery, and publishes what comes, is seen better and goes.
 What it does not know it calls unknown.`,
 		Commands: []cli.Command{
-			enroll(), calibrateCommand(), galleryGroup(), once(), run(), replayCommand(), benchCommand(), listen(), checkConfig(),
-			verify(), certify(), serviceGroup(), doctorCommand(), supportBundle(), version(), camerasGroup(), captureCommand(),
+			enroll(), calibrateCommand(), galleryGroup(), once(), run(), replayCommand(), benchCommand(), listen(), outboxGroup(),
+			camerasGroup(), captureCommand(), checkConfig(), verify(), certify(), serviceGroup(), doctorCommand(), supportBundle(),
+			version(),
 		},
 	}
 }

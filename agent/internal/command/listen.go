@@ -20,7 +20,7 @@ import (
 // listenFlags is the command line of listen.
 type listenFlags struct {
 	broker, username, passwordFile, ca, topic string
-	json, untilOffline                        bool
+	json, untilOffline, check                 bool
 	countFile, readyFile                      string
 }
 
@@ -30,7 +30,8 @@ func listen() cli.Command {
 		Long: `Prints a line for everything that an agent recognises, and for agents that come
 and go, until it is interrupted.`,
 		Examples: `xbm-agent listen --broker tcp://localhost:1883
-xbm-agent listen --topic 'xbm/porch/#' --json`,
+xbm-agent listen --topic 'xbm/porch/#' --json
+xbm-agent listen --check`,
 		Setup: func(f *cli.Flags) cli.Func {
 			var o listenFlags
 			f.StringVar(&o.broker, "broker", "tcp://localhost:1883", "broker `URL`")
@@ -41,6 +42,8 @@ xbm-agent listen --topic 'xbm/porch/#' --json`,
 			f.BoolVar(&o.json, "json", false, `print {"topic","retained","payload"} a line, with the payload as it came if it is JSON`)
 			f.StringVar(&o.countFile, "count-file", "", "write the counts to this `FILE` at the end (JSON)")
 			f.StringVar(&o.readyFile, "ready-file", "", "make this `FILE` once listening")
+			f.BoolVar(&o.check, "check", false, "at the end, say for each node whether events are missing, came again or out of order, by their seq; "+
+				"ends with 1 if any is missing or out of order, or none came")
 			f.BoolVar(&o.untilOffline, "exit-after-offline", false, "end when a node goes offline")
 			return o.run
 		},
@@ -60,13 +63,16 @@ func (o *listenFlags) run(ctx context.Context, _ []string, stdout, stderr io.Wri
 		}
 		cfg.Password = strings.TrimRight(string(data), "\r\n")
 	}
-	l := &listener{out: stdout, asJSON: o.json, untilOffline: o.untilOffline, seqs: map[string]uint64{}}
+	l := &listener{out: stdout, asJSON: o.json, untilOffline: o.untilOffline, nodes: map[string]*nodeCheck{}}
 	onReady := func() error { return nil }
 	if o.readyFile != "" {
 		onReady = func() error { return atomicfile.WriteBytes(o.readyFile, 0o644, []byte("ready\n")) }
 	}
 	log := newLogger(stderr, config.Log{Level: "info"})
 	err = mqtt.Listen(ctx, cfg, strings.Split(o.topic, ","), log, onReady, l.handle)
+	if o.check && err == nil && l.err == nil {
+		err = report(stdout, l.nodes, o.json)
+	}
 	if o.countFile != "" {
 		err = errors.Join(err, atomicfile.WriteJSON(o.countFile, 0o644, l.counts))
 	}
@@ -89,7 +95,7 @@ type listener struct {
 	asJSON       bool
 	untilOffline bool
 	counts       counts
-	seqs         map[string]uint64 // newest of each node
+	nodes        map[string]*nodeCheck
 	err          error
 }
 
@@ -117,15 +123,18 @@ func (l *listener) handle(m mqtt.Message) bool {
 }
 
 func (l *listener) count(m *mqtt.Match) {
-	last := l.seqs[m.Node]
-	switch {
-	case m.Seq <= last:
+	n := l.nodes[m.Node]
+	if n == nil {
+		n = &nodeCheck{}
+		l.nodes[m.Node] = n
+	}
+	before := n.Missing
+	isNew := n.see(m)
+	l.counts.Missing += n.Missing - before
+	if !isNew {
 		l.counts.Duplicates++
 		return
-	case last > 0 && m.Seq > last+1:
-		l.counts.Missing += int(m.Seq - last - 1)
 	}
-	l.seqs[m.Node] = m.Seq
 	l.counts.Events++
 	switch {
 	case m.Type == "new" && m.Known:
@@ -142,21 +151,22 @@ func matchLine(m *mqtt.Match) string {
 }
 
 func (l *listener) printJSON(m mqtt.Message) error {
-	line := struct {
+	payload, err := rawJSON(m.Payload)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(l.out).Encode(struct {
 		Topic    string          `json:"topic"`
 		Retained bool            `json:"retained"`
 		Payload  json.RawMessage `json:"payload"`
-	}{m.Topic, m.Retained, m.Payload}
-	if !json.Valid(m.Payload) {
-		text, err := json.Marshal(string(m.Payload))
-		if err != nil {
-			return err
-		}
-		line.Payload = text
-	}
+	}{m.Topic, m.Retained, payload})
+}
+
+// rawJSON returns JSON on one line, and anything else as a JSON text.
+func rawJSON(payload []byte) (json.RawMessage, error) {
 	var compact bytes.Buffer
-	if err := json.Compact(&compact, line.Payload); err == nil {
-		line.Payload = compact.Bytes()
+	if err := json.Compact(&compact, payload); err == nil {
+		return compact.Bytes(), nil
 	}
-	return json.NewEncoder(l.out).Encode(line)
+	return json.Marshal(string(payload))
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"xbmedge/agent/internal/mqtt"
+	"xbmedge/agent/internal/outbox"
 	"xbmedge/internal/conf"
 )
 
@@ -67,8 +68,15 @@ type MQTT struct {
 	TLS               TLS           `yaml:"tls"`
 	KeepAlive         time.Duration `yaml:"keep_alive"`
 	Drain             time.Duration `yaml:"drain"`
-	Queue             int           `yaml:"queue"`
+	Queue             int           `yaml:"queue"` // events in memory where there can be no outbox
+	Outbox            Outbox        `yaml:"outbox"`
 	PublishEmbeddings bool          `yaml:"publish_embeddings"`
+}
+
+// Outbox is where events wait for the broker; see outbox.Config.
+type Outbox struct {
+	MaxBytes     int64 `yaml:"max_bytes"`
+	DailyWriteMB int   `yaml:"daily_write_mb"` // 0: no limit
 }
 
 // TLS names files.
@@ -98,7 +106,7 @@ func Default() *Config {
 		Gallery:  Gallery{TopK: 3},
 		MQTT: MQTT{
 			Broker: "tcp://localhost:1883", Base: "xbm",
-			KeepAlive: 30 * time.Second, Drain: 5 * time.Second, Queue: 10000,
+			KeepAlive: 30 * time.Second, Drain: 5 * time.Second, Queue: 10000, Outbox: Outbox{MaxBytes: 64 << 20},
 		},
 		Track: Track{
 			Window: 5, MinFrames: 3, UnknownFrames: 6, Margin: 0.02, Similarity: 0.75, HoldFrames: 10, Hold: 2 * time.Second,
@@ -176,6 +184,12 @@ func (c *Config) Validate() error {
 	}
 	if c.MQTT.Queue < 1 || c.MQTT.Queue > 1_000_000 {
 		f.Addf("mqtt.queue", "%d; want 1 to 1000000", c.MQTT.Queue)
+	}
+	if n := c.MQTT.Outbox.MaxBytes; n < outbox.MinBytes || n > outbox.MaxBytes {
+		f.Addf("mqtt.outbox.max_bytes", "%d; want %d to %d", n, outbox.MinBytes, int64(outbox.MaxBytes))
+	}
+	if n := c.MQTT.Outbox.DailyWriteMB; n < 0 || n > 1_000_000 {
+		f.Addf("mqtt.outbox.daily_write_mb", "%d; want 0 (no limit) to 1000000", n)
 	}
 	if c.MQTT.KeepAlive < time.Second {
 		f.Addf("mqtt.keep_alive", "%v; want 1s or more", c.MQTT.KeepAlive)
@@ -274,5 +288,8 @@ func defaultNode() string {
 	return host[:min(len(host), 64)]
 }
 
-// SequenceFile is where event numbers are kept.
+// OutboxDir is where events wait for the broker.
+func (c *Config) OutboxDir() string { return filepath.Join(c.StateDir, "outbox") }
+
+// SequenceFile is where event numbers were kept before there was an outbox.
 func (c *Config) SequenceFile() string { return filepath.Join(c.StateDir, "sequence.json") }

@@ -42,6 +42,7 @@ type Config struct {
 	BackoffMin     time.Duration // 500 ms
 	BackoffMax     time.Duration // 30 s
 	DrainTimeout   time.Duration // 5 s, for what is left at the end
+	Keeps          bool          // what is left after that stays in the outbox for the next start: no error
 
 	Watch func() Heartbeat // called when Run begins; may be nil
 }
@@ -150,12 +151,12 @@ func New(cfg Config, outbox Outbox, log *slog.Logger) (*Client, error) {
 	}, nil
 }
 
-// Event puts a QoS 1 message into the outbox. The payload must not change afterwards.
-func (c *Client) Event(topic string, payload []byte) error {
-	if err := c.outbox.Append(topic, payload); err != nil {
+// Event puts a QoS 1 message into the outbox. encode is given the event's number and returns the payload, which must not
+// change afterwards.
+func (c *Client) Event(topic string, encode func(seq uint64) ([]byte, error)) error {
+	if err := c.outbox.Append(topic, encode); err != nil {
 		return fmt.Errorf("queue event: %w", err)
 	}
-	c.poke()
 	return nil
 }
 
@@ -204,7 +205,7 @@ func (c *Client) poke() {
 }
 
 // Run connects, publishes, and connects again until ctx ends. Then it sends what is left, for at most DrainTimeout,
-// publishes offline and returns. A broker that is away is no error: Run returns one only when messages were left.
+// publishes offline and returns. A broker that is away is no error: Run returns one only when events are lost with it.
 func (c *Client) Run(ctx context.Context) error {
 	hard, cancel := context.WithCancel(context.WithoutCancel(ctx)) // ends DrainTimeout after ctx
 	defer cancel()
@@ -236,7 +237,11 @@ func (c *Client) Run(ctx context.Context) error {
 		c.rest(ctx, hard, time.Duration(rand.Int64N(int64(backoff))+1), beat)
 		backoff = min(2*backoff, c.cfg.BackoffMax)
 	}
-	if n := c.outbox.Len(); n > 0 {
+	n := c.outbox.Len()
+	switch {
+	case n > 0 && c.cfg.Keeps:
+		c.log.Info("events wait for the next start", "events", n)
+	case n > 0:
 		return fmt.Errorf("%d events were left unsent", n)
 	}
 	return nil

@@ -34,7 +34,7 @@ type subscriber struct {
 	messages chan mqtt.Message
 }
 
-func subscribe(t *testing.T, url string, topics ...string) *subscriber {
+func subscribe(t testing.TB, url string, topics ...string) *subscriber {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &subscriber{messages: make(chan mqtt.Message, 10000)}
@@ -93,7 +93,7 @@ func fast(url string) mqtt.Config {
 }
 
 // start runs a client; the returned function ends it and returns its error.
-func start(t *testing.T, cfg mqtt.Config, outbox mqtt.Outbox) (*mqtt.Client, func() error) {
+func start(t testing.TB, cfg mqtt.Config, outbox mqtt.Outbox) (*mqtt.Client, func() error) {
 	t.Helper()
 	c, err := mqtt.New(cfg, outbox, quiet())
 	if err != nil {
@@ -148,7 +148,7 @@ func numbers(from, to int) []string {
 func send(t *testing.T, c *mqtt.Client, from, to int) {
 	t.Helper()
 	for _, n := range numbers(from, to) {
-		if err := c.Event("b/n/c/match", []byte(n)); err != nil {
+		if err := c.Event("b/n/c/match", func(uint64) ([]byte, error) { return []byte(n), nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -158,7 +158,7 @@ func TestClientDeliversInOrderAndSaysGoodbye(t *testing.T) {
 	noLeaks(t)
 	broker := brokertest.Start(t, "127.0.0.1:0")
 	sub := subscribe(t, broker.URL(), "b/#")
-	c, stop := start(t, fast(broker.URL()), mqtt.NewMemoryOutbox(1000))
+	c, stop := start(t, fast(broker.URL()), mqtt.NewMemoryOutbox(1000, 1))
 	c.State("b/n/c/state", []byte("old"))
 	c.State("b/n/c/state", []byte("new"))
 	send(t, c, 1, 300)
@@ -198,7 +198,7 @@ func TestClientWaitsForALateBroker(t *testing.T) {
 	probe := brokertest.Start(t, "127.0.0.1:0")
 	addr := probe.Addr
 	probe.Stop()
-	c, stop := start(t, fast("tcp://"+addr), mqtt.NewMemoryOutbox(1000))
+	c, stop := start(t, fast("tcp://"+addr), mqtt.NewMemoryOutbox(1000, 1))
 	c.State("b/n/c/state", []byte("s"))
 	send(t, c, 1, 50)
 	if c.Sample("b/n/c/embedding", []byte("x")) {
@@ -223,7 +223,7 @@ func TestClientWaitsForALateBroker(t *testing.T) {
 
 func TestClientLosesNothingWhenTheCableIsCut(t *testing.T) {
 	noLeaks(t)
-	cable, sub, c, stop := wired(t, mqtt.NewMemoryOutbox(1000))
+	cable, sub, c, stop := wired(t, mqtt.NewMemoryOutbox(1000, 1))
 	seen := map[string]bool{}
 	wills := 0
 	const rounds, each = 10, 30
@@ -260,7 +260,7 @@ func TestClientLosesNothingWhenTheCableIsCut(t *testing.T) {
 // it is sent, this would lose events.
 func TestClientKeepsEventsUntilConfirmed(t *testing.T) {
 	noLeaks(t)
-	outbox := mqtt.NewMemoryOutbox(1000)
+	outbox := mqtt.NewMemoryOutbox(1000, 1)
 	cable, sub, c, stop := wired(t, outbox)
 	cable.Mute(true)
 	send(t, c, 1, 5)
@@ -280,7 +280,7 @@ func TestClientKeepsEventsUntilConfirmed(t *testing.T) {
 
 func TestClientLeavesASilentBroker(t *testing.T) {
 	noLeaks(t)
-	cable, sub, c, stop := wired(t, mqtt.NewMemoryOutbox(1000))
+	cable, sub, c, stop := wired(t, mqtt.NewMemoryOutbox(1000, 1))
 	cable.Mute(true)
 	send(t, c, 1, 1)
 	sub.until(t, is("b/n/status", "offline")) // gave up after AckTimeout
@@ -295,7 +295,7 @@ func TestClientEndsInTimeWithoutABroker(t *testing.T) {
 	noLeaks(t)
 	cfg := fast("tcp://127.0.0.1:1")
 	cfg.DrainTimeout = 50 * time.Millisecond
-	c, stop := start(t, cfg, mqtt.NewMemoryOutbox(10))
+	c, stop := start(t, cfg, mqtt.NewMemoryOutbox(10, 1))
 	send(t, c, 1, 12)
 	if err := stop(); err == nil || !strings.Contains(err.Error(), "10 events were left unsent") {
 		t.Errorf("error %v does not say how many events are lost", err)
@@ -303,7 +303,7 @@ func TestClientEndsInTimeWithoutABroker(t *testing.T) {
 	if s := c.Stats(); s.DroppedEvents != 2 || s.Connects != 0 {
 		t.Errorf("stats %+v; want 2 dropped, no connects", s)
 	}
-	_, stop = start(t, cfg, mqtt.NewMemoryOutbox(10))
+	_, stop = start(t, cfg, mqtt.NewMemoryOutbox(10, 1))
 	if err := stop(); err != nil {
 		t.Errorf("with nothing to say: %v", err)
 	}
@@ -326,7 +326,7 @@ func TestClientLogsIn(t *testing.T) {
 			cfg := fast(broker.URL())
 			cfg.DrainTimeout = 300 * time.Millisecond
 			tt.change(&cfg)
-			c, stop := start(t, cfg, mqtt.NewMemoryOutbox(10))
+			c, stop := start(t, cfg, mqtt.NewMemoryOutbox(10, 1))
 			send(t, c, 1, 1)
 			if err := stop(); (err == nil) != tt.want {
 				t.Errorf("sent: %v, want %v", err == nil, tt.want)
@@ -379,7 +379,7 @@ func TestNewRefuses(t *testing.T) {
 		"": "want a URL", "localhost:1883": "want a URL", "http://h": "want a URL", "tcp://": "names no host",
 		"tcp://u:s3cret@h:123456": "no port", "tcp://u:s3%zzcret@h": "not a URL",
 	} {
-		_, err := mqtt.New(mqtt.Config{Broker: broker, StatusTopic: "s"}, mqtt.NewMemoryOutbox(1), quiet())
+		_, err := mqtt.New(mqtt.Config{Broker: broker, StatusTopic: "s"}, mqtt.NewMemoryOutbox(1, 1), quiet())
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "cret") {
 			t.Errorf("broker %q: %v; want %q and no password", broker, err, want)
 		}

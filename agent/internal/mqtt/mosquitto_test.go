@@ -12,17 +12,14 @@ import (
 	"time"
 
 	"xbmedge/agent/internal/mqtt"
+	"xbmedge/agent/internal/mqtt/brokertest"
 	"xbmedge/internal/testdata"
 )
 
 // mosquitto runs the real broker with the shipped configuration, except for its port, its folder and its user, until
 // the returned function kills it without warning. It skips the test where Mosquitto is not installed.
-func mosquitto(t *testing.T, folder string, port int) (kill func()) {
+func mosquitto(t testing.TB, folder string, port int) (kill func()) {
 	t.Helper()
-	program, err := exec.LookPath("mosquitto")
-	if err != nil {
-		t.Skip("mosquitto is not installed, or not in PATH (scripts/setup.sh installs it)")
-	}
 	text, err := os.ReadFile(filepath.Join(testdata.Root(t), "configs", "mosquitto.conf"))
 	if err != nil {
 		t.Fatal(err)
@@ -36,6 +33,16 @@ func mosquitto(t *testing.T, folder string, port int) (kill func()) {
 			t.Fatalf("the shipped file has no line %q", old)
 		}
 		config = strings.Replace(config, "\n"+old, "\n"+changed, 1)
+	}
+	return mosquittoWith(t, folder, port, config)
+}
+
+// mosquittoWith is mosquitto with any configuration that listens on the port.
+func mosquittoWith(t testing.TB, folder string, port int, config string) (kill func()) {
+	t.Helper()
+	program, err := exec.LookPath("mosquitto")
+	if err != nil {
+		t.Skip("mosquitto is not installed, or not in PATH (scripts/setup.sh installs it)")
 	}
 	path := filepath.Join(folder, "mosquitto.conf")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
@@ -78,19 +85,12 @@ func mosquitto(t *testing.T, folder string, port int) (kill func()) {
 
 // The shipped configuration starts, and keeps a state through a crash of the broker, as it says.
 func TestShippedMosquittoConfiguration(t *testing.T) {
-	probe, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := probe.Addr().(*net.TCPAddr).Port // of a TCP listener
-	if err := probe.Close(); err != nil {
-		t.Fatal(err)
-	}
+	port := freePort(t)
 	url := fmt.Sprintf("tcp://127.0.0.1:%d", port)
 	folder := t.TempDir()
 	kill := mosquitto(t, folder, port)
 
-	c, stop := start(t, fast(url), mqtt.NewMemoryOutbox(10))
+	c, stop := start(t, fast(url), mqtt.NewMemoryOutbox(10, 1))
 	c.State("b/n/c/state", []byte("what is in sight"))
 	send(t, c, 1, 1) // a client that has no event to deliver does not wait for the broker
 	if err := stop(); err != nil {
@@ -113,4 +113,27 @@ func TestShippedMosquittoConfiguration(t *testing.T) {
 	if m := got[len(got)-1]; !m.Retained {
 		t.Errorf("%s is not retained", m.Topic)
 	}
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	probe, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := probe.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return probe.Addr().(*net.TCPAddr).Port // of a TCP listener
+}
+
+// anyBroker starts a Mosquitto that keeps nothing on the disk where it is installed, and else the tests' own broker.
+func anyBroker(t testing.TB) (url, name string) {
+	t.Helper()
+	if _, err := exec.LookPath("mosquitto"); err != nil {
+		return brokertest.Start(t, "127.0.0.1:0").URL(), "the tests' broker"
+	}
+	port := freePort(t)
+	mosquittoWith(t, t.TempDir(), port, fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nset_tcp_nodelay true\nuser root\n", port))
+	return fmt.Sprintf("tcp://127.0.0.1:%d", port), "Mosquitto"
 }

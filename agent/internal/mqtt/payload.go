@@ -20,11 +20,14 @@ type Match struct {
 	EventType string        `json:"event_type"` // recognized, unknown or left
 	Type      string        `json:"type"`       // new, update or end
 	EventID   string        `json:"event_id"`   // the same for all events of a track
-	Seq       uint64        `json:"seq"`        // grows by one per node
+	Seq       uint64        `json:"seq"`        // grows by one per node; the outbox gives it
 	Node      string        `json:"node"`
 	Camera    string        `json:"camera"`
-	TS        float64       `json:"ts"`   // Unix time, seconds
-	Time      string        `json:"time"` // the same, RFC 3339
+	TS        float64       `json:"ts"`               // Unix time, seconds
+	Time      string        `json:"time"`             // the same, RFC 3339
+	Boot      string        `json:"boot,omitempty"`   // id of the machine's start
+	Mono      float64       `json:"mono,omitempty"`   // seconds from then to TS, whatever the clock did
+	Synced    *bool         `json:"synced,omitempty"` // whether TS is of a clock that follows a time server
 	Identity  MatchIdentity `json:"identity"`
 	Score     float64       `json:"score"`  // cosine, -1 to 1
 	Margin    float64       `json:"margin"` // to the runner-up

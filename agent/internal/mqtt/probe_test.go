@@ -75,7 +75,7 @@ func TestProbeThrowsNobodyOut(t *testing.T) {
 	heard := subscribe(t, broker.URL(), "a/status")
 	cfg := fast(broker.URL())
 	cfg.ClientID, cfg.StatusTopic = "agent", "a/status"
-	client, err := mqtt.New(cfg, mqtt.NewMemoryOutbox(1), quiet())
+	client, err := mqtt.New(cfg, mqtt.NewMemoryOutbox(1, 1), quiet())
 	if err != nil {
 		t.Fatal(err)
 	}

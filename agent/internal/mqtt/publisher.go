@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"xbmedge/agent/internal/clock"
 	"xbmedge/agent/internal/pipeline"
 	"xbmedge/internal/gallery"
 )
 
 // Sender is what a Publisher needs of a Client.
 type Sender interface {
-	Event(topic string, payload []byte) error
+	Event(topic string, encode func(seq uint64) ([]byte, error)) error
 	State(topic string, payload []byte)
 	Sample(topic string, payload []byte) bool
 }
@@ -25,16 +26,16 @@ var (
 type Publisher struct {
 	topics  Topics
 	sender  Sender
-	seq     *Sequence
+	clock   *clock.Clock
 	model   MatchModel
 	gallery atomic.Pointer[MatchGallery]
 }
 
 // NewPublisher returns a publisher for one node. quant is the kind of numbers the model computes with, such as int8.
-func NewPublisher(topics Topics, sender Sender, seq *Sequence, g *gallery.Gallery, quant string) *Publisher {
+func NewPublisher(topics Topics, sender Sender, c *clock.Clock, g *gallery.Gallery, quant string) *Publisher {
 	m := g.Model()
 	p := &Publisher{
-		topics: topics, sender: sender, seq: seq,
+		topics: topics, sender: sender, clock: c,
 		model: MatchModel{Name: m.Name, SHA: shortSHA(m.SHA256), Dim: m.Dim, Quant: quant, Space: m.Space()},
 	}
 	p.SetGallery(g)
@@ -68,13 +69,17 @@ func NewMatch(e *pipeline.Event) Match {
 
 // Event queues a match event.
 func (p *Publisher) Event(e *pipeline.Event) error {
-	m := NewMatch(e)
-	m.Seq, m.Node, m.Model, m.Gallery = p.seq.Next(), p.topics.Node, p.model, *p.gallery.Load()
-	payload, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("encode event: %w", err)
-	}
-	return p.sender.Event(p.topics.Match(e.Camera), payload)
+	m, now := NewMatch(e), p.clock.At(e.Time)
+	m.Node, m.Model, m.Gallery = p.topics.Node, p.model, *p.gallery.Load()
+	m.Boot, m.Mono, m.Synced = now.Boot, now.Mono, now.Synced
+	return p.sender.Event(p.topics.Match(e.Camera), func(seq uint64) ([]byte, error) {
+		m.Seq = seq
+		payload, err := json.Marshal(m)
+		if err != nil {
+			return nil, fmt.Errorf("encode event: %w", err)
+		}
+		return payload, nil
+	})
 }
 
 // State sets who is in view of a camera.

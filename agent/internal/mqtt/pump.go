@@ -46,7 +46,7 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbea
 				sent = r.Seq
 			}
 		}
-		if ctx.Err() != nil && len(flights) == 0 {
+		if ctx.Err() != nil && len(flights) == 0 && c.outbox.Len() == 0 { // one that is not ready yet will be in a moment
 			return c.goodbye(conn)
 		}
 		var confirmed <-chan struct{}
@@ -72,6 +72,7 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbea
 		case m := <-c.sample:
 			conn.client.Publish(m.topic, 0, false, m.payload)
 		case <-c.wake:
+		case <-c.outbox.Ready():
 		case err := <-conn.lost:
 			return fmt.Errorf("connection lost: %w", err)
 		case <-timeout.C:

@@ -73,16 +73,16 @@ func watchedClient(t *testing.T, url string, outbox mqtt.Outbox) (b *beats, c *m
 func TestHeartbeat(t *testing.T) {
 	noLeaks(t)
 	broker := brokertest.Start(t, "127.0.0.1:0")
-	away, _, stopAway := watchedClient(t, "tcp://127.0.0.1:1", mqtt.NewMemoryOutbox(10))
+	away, _, stopAway := watchedClient(t, "tcp://127.0.0.1:1", mqtt.NewMemoryOutbox(10, 1))
 	away.wait(t, 20) // without a broker it is alive, too
 	stopAway()
 
-	s := &stuck{MemoryOutbox: mqtt.NewMemoryOutbox(10), hang: make(chan struct{}), hung: make(chan struct{}), free: make(chan struct{})}
-	healthy, _, stopHealthy := watchedClient(t, broker.URL(), mqtt.NewMemoryOutbox(10))
+	s := &stuck{MemoryOutbox: mqtt.NewMemoryOutbox(10, 1), hang: make(chan struct{}), hung: make(chan struct{}), free: make(chan struct{})}
+	healthy, _, stopHealthy := watchedClient(t, broker.URL(), mqtt.NewMemoryOutbox(10, 1))
 	hanging, c, stopHanging := watchedClient(t, broker.URL(), s)
 	hanging.wait(t, 5)
 	close(s.hang)
-	if err := c.Event("b/n/c/match", []byte("x")); err != nil {
+	if err := c.Event("b/n/c/match", func(uint64) ([]byte, error) { return []byte("x"), nil }); err != nil {
 		t.Fatal(err)
 	}
 	select {

@@ -24,6 +24,12 @@ type Stats struct {
 	Reconnects     uint64   `json:"reconnects" help:"Connections to the broker after the first." counter:"yes"`
 	Queue          int      `json:"queue" help:"Events that wait for the broker."`
 	Dropped        uint64   `json:"dropped" help:"Events that the queue had no room for." counter:"yes"`
+	OutboxBytes    int64    `json:"outbox_bytes" help:"What the outbox takes on the disk, bytes."`
+	OutboxDegraded bool     `json:"outbox_degraded" help:"1 while events wait in memory because the disk takes nothing, or the day's budget is spent."`
+	OutboxDamaged  int      `json:"outbox_damaged" help:"Places in the outbox that cannot be read; their events are lost."`
+	OutboxWritten  uint64   `json:"outbox_written_bytes" help:"Bytes that the outbox wrote to the disk." counter:"yes"`
+	OutboxToday    int64    `json:"outbox_today_bytes" help:"The same since midnight (UTC) or the start."`
+	OutboxSyncs    uint64   `json:"outbox_syncs" help:"Times that the outbox made the disk keep what was written." counter:"yes"`
 	DroppedSamples uint64   `json:"dropped_samples" help:"Messages at QoS 0 that were not sent." counter:"yes"`
 
 	Cameras map[string]Camera `json:"cameras"`
