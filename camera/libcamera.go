@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,7 +18,35 @@ import (
 )
 
 // A camera on a ribbon cable (CSI) of a Raspberry Pi is no V4L2 camera that gives pictures: libcamera has to run its
-// image pipeline. Its own program does that, and gives the frames as JPEGs through a pipe.
+// image pipeline. Where GStreamer has a plug-in for it, OpenCV reads that. Otherwise libcamera's own program gives the
+// frames as JPEGs through a pipe.
+
+// GStreamerHasLibcamera reports whether GStreamer's plug-in for libcamera is installed.
+func GStreamerHasLibcamera() bool {
+	dirs := filepath.SplitList(os.Getenv("GST_PLUGIN_PATH"))
+	for _, dir := range append(dirs, "/usr/lib/*/gstreamer-1.0", "/usr/lib/gstreamer-1.0", "/usr/local/lib/*/gstreamer-1.0") {
+		if found, err := filepath.Glob(filepath.Join(dir, "libgstlibcamera.so")); err == nil && len(found) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// LibcameraPipeline is what GStreamer is asked to do; the newest frame waits in its end.
+func LibcameraPipeline(cfg Config) string {
+	caps := "video/x-raw"
+	if cfg.Width > 0 && cfg.Height > 0 {
+		caps += fmt.Sprintf(",width=%d,height=%d", cfg.Width, cfg.Height)
+	}
+	if cfg.FPS > 0 {
+		caps += fmt.Sprintf(",framerate=%d/1000", int(1000*cfg.FPS))
+	}
+	source := "libcamerasrc"
+	if cfg.Address != "0" { // which is the first
+		source += " camera-name=" + strconv.Quote(cfg.Address)
+	}
+	return source + " ! " + caps + " ! videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
+}
 
 // errNoLibcamera says what to install.
 var errNoLibcamera = errors.New("rpicam-vid is not installed: `sudo apt-get install rpicam-apps-lite` on Raspberry Pi OS")
@@ -29,6 +58,25 @@ func findLibcamera() (string, error) {
 		}
 	}
 	return "", errNoLibcamera
+}
+
+// openEither opens the camera through GStreamer where that can, or with libcamera's own program. GStreamer's camera is the
+// first, or one by its long name; only the program knows the others by their numbers.
+func openEither(cfg Config, video Video, log *slog.Logger) (Source, error) {
+	if GStreamerHasLibcamera() && cfg.byGStreamer() {
+		src, err := video(cfg)
+		if err == nil {
+			return src, nil
+		}
+		log.Debug("not through GStreamer", "error", err)
+	}
+	return openLibcamera(cfg, log)
+}
+
+// byGStreamer reports whether GStreamer can find that camera of libcamera's.
+func (c Config) byGStreamer() bool {
+	_, err := strconv.ParseUint(c.Address, 10, 8)
+	return c.Address == "0" || err != nil
 }
 
 // libcamera reads the frames of a child process.
@@ -55,18 +103,14 @@ func openLibcamera(cfg Config, log *slog.Logger) (*libcamera, error) {
 	if cfg.FPS > 0 {
 		args = append(args, "--framerate", strconv.FormatFloat(cfg.FPS, 'f', -1, 64))
 	}
-	timeout := cfg.Timeout
-	if timeout <= 0 {
-		timeout = 5 * time.Second
-	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	c := &libcamera{motionJPEG: motionJPEG{file: r, reader: bufio.NewReaderSize(r, 64<<10)}, timeout: timeout}
+	c := &libcamera{motionJPEG: motionJPEG{file: r, reader: bufio.NewReaderSize(r, 64<<10)}, timeout: cfg.Patience()}
 	c.cmd = exec.Command(program, args...) //nolint:gosec // one of two names, with numbers
 	c.cmd.Stdout, c.cmd.Stderr = w, &c.said
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // in our process group: who kills that means it too
 	err = c.cmd.Start()
 	if closed := w.Close(); err == nil {
 		err = closed
@@ -100,8 +144,8 @@ func (c *libcamera) end() {
 		return
 	}
 	c.ended = true
-	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // fails where it has ended
-	_ = c.cmd.Wait()                                      // "killed" is no news
+	_ = c.cmd.Process.Kill() // fails where it has ended
+	_ = c.cmd.Wait()         // "killed" is no news
 }
 
 // Close ends the child.
@@ -125,4 +169,26 @@ func (t *tail) Write(p []byte) (int, error) {
 func (t *tail) line() string {
 	lines := strings.Split(strings.TrimSpace(t.text.String()), "\n")
 	return lines[len(lines)-1]
+}
+
+// LibcameraList asks libcamera's own program which cameras it sees: a line each, which begins with the number.
+func LibcameraList(ctx context.Context) ([]string, error) {
+	program, err := findLibcamera()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program, "--list-cameras").CombinedOutput() //nolint:gosec // one of two names
+	if err != nil {
+		return nil, fmt.Errorf("ask %s for cameras: %w", program, err)
+	}
+	var list []string
+	for line := range strings.Lines(string(out)) {
+		number, _, ok := strings.Cut(line, " : ")
+		if _, err := strconv.Atoi(number); ok && err == nil {
+			list = append(list, strings.TrimSpace(line))
+		}
+	}
+	return list, nil
 }

@@ -30,7 +30,7 @@ func program(t *testing.T, script string) (arguments string) {
 func TestLibcamera(t *testing.T) {
 	arguments := program(t, `cat "$CLIP" "$CLIP"; exec sleep 60`)
 	cfg := Config{Kind: Libcamera, Address: "1", Width: 64, Height: 48, FPS: 7.5, Timeout: 500 * time.Millisecond}
-	src, err := Open(cfg, slog.New(slog.DiscardHandler))
+	src, err := Open(cfg, Parts{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestLibcamera(t *testing.T) {
 
 func TestLibcameraThatEnds(t *testing.T) {
 	program(t, `echo "[1] INFO starting" >&2; echo "ERROR: *** no cameras available ***" >&2; exit 255`)
-	src, err := Open(Config{Kind: Libcamera, Address: "0"}, slog.New(slog.DiscardHandler))
+	src, err := Open(Config{Kind: Libcamera, Address: "0"}, Parts{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestLibcameraThatEnds(t *testing.T) {
 
 func TestLibcameraRefuses(t *testing.T) {
 	program(t, "exit 1")
-	if _, err := Open(Config{Kind: Libcamera, Address: "/dev/video0"}, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "no camera's number") {
+	if _, err := Open(Config{Kind: Libcamera, Address: "/dev/video0"}, Parts{Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), "no camera's number") {
 		t.Errorf("a device as the address: %v", err)
 	}
 	t.Setenv("PATH", t.TempDir())

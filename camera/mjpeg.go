@@ -37,6 +37,11 @@ func (m *motionJPEG) Read(ctx context.Context, f *Frame) error {
 		return err
 	}
 	m.buf.Reset()
+	if m.seq == 0 { // a pipe may have been opened in the middle of a picture
+		if err := toJPEG(m.reader); err != nil {
+			return err
+		}
+	}
 	if err := nextJPEG(m.reader, &m.buf); err != nil {
 		if errors.Is(err, io.EOF) {
 			return io.EOF
@@ -53,6 +58,26 @@ func (m *motionJPEG) Read(ctx context.Context, f *Frame) error {
 }
 
 func (m *motionJPEG) Close() error { return m.file.Close() }
+
+// toJPEG skips what comes before the first start-of-image marker, as much as a picture may have. Inside the scan of a
+// JPEG there is none. It returns io.EOF when there is nothing at all.
+func toJPEG(r *bufio.Reader) error {
+	for skipped := 0; skipped < maxJPEG; skipped++ {
+		b, err := r.Peek(2)
+		switch {
+		case len(b) == 2 && b[0] == 0xFF && b[1] == 0xD8:
+			return nil
+		case len(b) == 0 && skipped == 0:
+			return err
+		case len(b) == 0:
+			return errors.New("there is no JPEG in it")
+		}
+		if _, err := r.Discard(1); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("there is no JPEG in its first %d bytes", maxJPEG)
+}
 
 // nextJPEG copies one JPEG, from its start-of-image to its end-of-image marker, into out. Segments are skipped by
 // their length, since an embedded thumbnail has such markers too (ISO/IEC 10918-1, B.1.1). It returns io.EOF when

@@ -7,8 +7,10 @@ import (
 	"image"
 	"image/jpeg"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"xbmedge/internal/testdata"
@@ -45,6 +47,43 @@ func TestNextJPEG(t *testing.T) {
 		if err := nextJPEG(bufio.NewReader(bytes.NewReader(one[:n])), new(bytes.Buffer)); err == nil || errors.Is(err, io.EOF) {
 			t.Fatalf("first %d bytes: %v", n, err)
 		}
+	}
+}
+
+// A pipe may be opened in the middle of a picture, and a file with that name be none.
+func TestMotionJPEGBegins(t *testing.T) {
+	one := grey(t)
+	for _, tt := range []struct {
+		name  string
+		file  []byte
+		want  int // pictures
+		fault string
+	}{
+		{"in the middle", slices.Concat(one[len(one)/2:], one, one), 2, ""},
+		{"just before the end of one", slices.Concat([]byte{0xD9}, one), 1, ""},
+		{"with a text", []byte("no picture, \xff"), 0, "no JPEG"},
+		{"with nothing", nil, 0, ""},
+		{"with another thing between", slices.Concat(one, []byte("?"), one), 1, "not a JPEG where one should start"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "clip.mjpeg")
+			if err := os.WriteFile(path, tt.file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			src, err := openMotionJPEG(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.Close()
+			var f Frame
+			n := 0
+			for err = src.Read(t.Context(), &f); err == nil; err = src.Read(t.Context(), &f) {
+				n++
+			}
+			if n != tt.want || (tt.fault == "") != errors.Is(err, io.EOF) || !strings.Contains(err.Error(), tt.fault) {
+				t.Errorf("%d pictures, then %v; want %d, then %q", n, err, tt.want, tt.fault)
+			}
+		})
 	}
 }
 

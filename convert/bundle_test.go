@@ -202,8 +202,11 @@ func TestDiff(t *testing.T) {
 	if r := d.Recall; r == nil || r.Queries != 8 || r.Gallery != 24 || r.OldOld < 0.5 || r.NewNew < 0.5 || r.OldNew == nil || *r.CosineP1 > *r.CosineMean {
 		t.Errorf("recall %s", text)
 	}
-	out := w.run("diff", w.path("a.tflite"), w.path("b.tflite"), "--gallery", w.photos, "--queries", w.photos)
-	if !strings.Contains(out, "old gallery, new query") || !strings.Contains(out, "does not read galleries of the old one") {
+	if r := d.Timings; r != nil {
+		t.Errorf("timed %v unasked", r)
+	}
+	out := w.run("diff", w.path("a.tflite"), w.path("b.tflite"), "--gallery", w.photos, "--queries", w.photos, "--time")
+	if !strings.Contains(out, "old gallery, new query") || !strings.Contains(out, "threads: 1, old ") || !strings.Contains(out, "does not read galleries of the old one") {
 		t.Errorf("bare models:\n%s", out)
 	}
 }

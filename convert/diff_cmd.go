@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"xbmedge/convert/internal/report"
 	"xbmedge/internal/bundle"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/photos"
@@ -23,11 +24,12 @@ that takes the new bundle and keeps its gallery.`,
 			gallery := f.String("gallery", "", "`FOLDER` of class folders to search in")
 			queries := f.String("queries", "", "`FOLDER` of class folders to search for")
 			asJSON := f.Bool("json", false, "print JSON")
+			clock := f.Bool("time", false, "also time a frame with both, in turns")
 			return func(ctx context.Context, files []string, stdout, stderr io.Writer) error {
 				if len(files) != 2 || (*gallery == "") != (*queries == "") {
 					return cli.Usagef("diff takes two files, and --gallery and --queries together")
 				}
-				return diff(ctx, files, *gallery, *queries, *asJSON, stdout, stderr)
+				return diff(ctx, files, diffOptions{*gallery, *queries, *clock, *asJSON}, stdout, stderr)
 			}
 		},
 	}
@@ -40,7 +42,12 @@ type side struct {
 	info  bundle.ModelInfo
 }
 
-func diff(ctx context.Context, files []string, gallery, queries string, asJSON bool, stdout, stderr io.Writer) error {
+type diffOptions struct {
+	gallery, queries string // empty: recall is not measured
+	clock, asJSON    bool
+}
+
+func diff(ctx context.Context, files []string, opt diffOptions, stdout, stderr io.Writer) error {
 	var sides [2]side
 	for i, path := range files {
 		model, info, err := bundle.LoadModel(path)
@@ -53,12 +60,12 @@ func diff(ctx context.Context, files []string, gallery, queries string, asJSON b
 	if err != nil {
 		return err
 	}
-	if gallery != "" {
-		g, err := photos.List(gallery)
+	if opt.gallery != "" {
+		g, err := photos.List(opt.gallery)
 		if err != nil {
 			return err
 		}
-		q, err := photos.List(queries)
+		q, err := photos.List(opt.queries)
 		if err != nil {
 			return err
 		}
@@ -66,7 +73,14 @@ func diff(ctx context.Context, files []string, gallery, queries string, asJSON b
 			return err
 		}
 	}
-	if asJSON {
+	if opt.clock {
+		profiles, err := report.ProfileModels(ctx, timingBudget, sides[0].model, sides[1].model)
+		if err != nil {
+			return err
+		}
+		d.Timings = &timings{profiles[0].Timings, profiles[1].Timings}
+	}
+	if opt.asJSON {
 		return json.NewEncoder(stdout).Encode(d)
 	}
 	return d.write(stdout)
@@ -87,6 +101,7 @@ type difference struct {
 	ReadsOld  bool     `json:"reads_old_galleries"` // the new one does, by what its manifest says
 	Changes   []change `json:"changes"`
 	Recall    *recalls `json:"recall,omitempty"`
+	Timings   *timings `json:"timings,omitempty"`
 }
 
 func (d *difference) write(w io.Writer) error {
@@ -104,8 +119,19 @@ func (d *difference) write(w io.Writer) error {
 	} else {
 		fmt.Fprintln(w, "the new model does not read galleries of the old one, by what it says")
 	}
+	if d.Timings != nil {
+		for i, t := range d.Timings.Old {
+			fmt.Fprintf(w, "a frame      threads: %d, old %.2f ms, new %.2f ms\n", t.Threads, t.Median, d.Timings.New[i].Median)
+		}
+	}
 	if d.Recall == nil {
 		return nil
 	}
 	return d.Recall.write(w)
+}
+
+// timings are those of the two models, on 1, 2, … threads of this machine.
+type timings struct {
+	Old []report.Timing `json:"old"`
+	New []report.Timing `json:"new"`
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -13,8 +12,9 @@ import (
 	"xbmedge/internal/tflitefile"
 )
 
-// layers joins how well int8 follows each layer with what the layer costs, by the float model.
-func layers(found []quantize.LayerError, m *tflitefile.Model) []report.Layer {
+// layers joins how well int8 follows each layer with what the layer alone takes from the cosine, where that was measured,
+// and with the work it is, by the float model.
+func layers(found []quantize.LayerError, alone []quantize.LayerCost, m *tflitefile.Model) []report.Layer {
 	costs := map[string]report.Layer{}
 	for _, o := range cost.Of(m) {
 		name, _, _ := strings.Cut(o.Output, "/") // a value inside a layer is named after it and a slash
@@ -26,9 +26,9 @@ func layers(found []quantize.LayerError, m *tflitefile.Model) []report.Layer {
 	all := make([]report.Layer, len(found))
 	for i, f := range found {
 		l := costs[f.Name]
-		l.Name, l.Added, l.SQNR = f.Name, f.Added, report.MaxSQNR
-		if f.Noise > 0 {
-			l.SQNR = min(-20*math.Log10(f.Noise), report.MaxSQNR)
+		l.Name, l.Added, l.SQNR = f.Name, f.Added, f.SQNR
+		if alone != nil {
+			l.Cost = &alone[i].Cost
 		}
 		all[i] = l
 	}
@@ -43,9 +43,13 @@ func refusal(r *report.Report, drop float64, out string) error {
 	for _, l := range worst[:min(len(worst), 3)] {
 		names = append(names, fmt.Sprintf("%s (%.1f dB)", l.Name, l.SQNR))
 	}
+	other := "--method auto"
+	if r.Method == string(quantize.Auto) {
+		other = "--float-worst 3"
+	}
 	return fmt.Errorf("int8 loses %.4f of recall@1 (%.4f in float, %.4f in int8), more than the %.4f that --max-recall-drop "+
 		"allows, so %s is not written. The layers that add most of the error: %s. "+
-		"Try another --method than %s, more, or more typical, photos in --calib (%d were used), a run whose tail learned on the int8 "+
+		"Try %s, more, or more typical, photos in --calib (%d were used), a run whose tail learned on the int8 "+
 		"trunk (network.trunk: int8), or allow more with --max-recall-drop",
-		drop, *r.RecallAt1Float, *r.RecallAt1Int8, r.MaxRecallDrop, out, strings.Join(names, ", "), r.Method, r.Samples)
+		drop, *r.RecallAt1Float, *r.RecallAt1Int8, r.MaxRecallDrop, out, strings.Join(names, ", "), other, r.Samples)
 }

@@ -195,18 +195,20 @@ func TestFloat(t *testing.T) {
 	}
 }
 
-// A layer with one huge weight in each output, on a channel that is always zero, loses everything in int8.
+// spoilConv2 gives a layer one huge weight in each output, on a channel that is always zero: in int8 it loses everything.
+func spoilConv2(w nn.Weights) {
+	weight := w["conv2.weight"]
+	for c := range 32 {
+		weight.Data[c*len(weight.Data)/32] = 3000
+	}
+	for k := range len(w["conv1.weight"].Data) / 16 {
+		w["conv1.weight"].Data[k] = 0
+	}
+}
+
 func TestRecallBound(t *testing.T) {
 	needTFLite(t)
-	runDir := writeRun(t, func(w nn.Weights) {
-		weight := w["conv2.weight"]
-		for c := range 32 {
-			weight.Data[c*len(weight.Data)/32] = 3000
-		}
-		for k := range len(w["conv1.weight"].Data) / 16 {
-			w["conv1.weight"].Data[k] = 0
-		}
-	})
+	runDir := writeRun(t, spoilConv2)
 	dir := t.TempDir()
 	out, page, figures := filepath.Join(dir, "model.tflite"), filepath.Join(dir, "report.html"), filepath.Join(dir, "report.json")
 	_, _, err := convert(t, "quantize", "--run", runDir, "--calib", writePhotos(t, 10, 4, 1), "--out", out, "--html", page, "--json", figures)
@@ -294,6 +296,11 @@ func TestRefuses(t *testing.T) {
 		{"no folder for the figures", false, "make it first", []string{"quantize", "--run", runDir, "--calib", train, "--out", out, "--json", "nowhere/figures"}},
 		{"nothing to calibrate on", false, "calibrate on ", []string{"quantize", "--run", runDir, "--calib", broken, "--gallery", train, "--out", out, "--html", filepath.Join(dir, "page")}},
 		{"no bound", true, "--max-recall-drop", []string{"quantize", "--run", runDir, "--calib", train, "--out", out, "--max-recall-drop", "nan"}},
+		{"no percentage", true, "--percentile", []string{"quantize", "--run", runDir, "--calib", train, "--out", out, "--method", "percentile", "--percentile", "nan"}},
+		{"no method", true, "--method", []string{"quantize", "--run", runDir, "--calib", train, "--out", out, "--method", "guess"}},
+		{"no such layer", true, "conv1, conv2", []string{"quantize", "--run", runDir, "--calib", train, "--out", out, "--float-layers", "conv1,conv7"}},
+		{"fewer than no layers", true, "--float-worst", []string{"quantize", "--run", runDir, "--calib", train, "--out", out, "--float-worst", "-1"}},
+		{"costs shown nowhere", true, "--html", []string{"quantize", "--run", runDir, "--calib", train, "--out", out, "--sensitivity"}},
 		{"broken queries", false, "none of the 1 photos to search for can be read", []string{"quantize", "--run", runDir, "--calib", train, "--test", broken, "--out", out}},
 		{"inspect nothing", true, "one .tflite", []string{"inspect"}},
 		{"inspect text", false, "not a TensorFlow Lite model", []string{"inspect", filepath.Join(text, nn.NetworkFile)}},

@@ -5,26 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"xbmedge/convert/internal/report"
 	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
-	"xbmedge/internal/quantize"
 	"xbmedge/internal/tflite"
 )
 
 // quantizeFlags is the command line of quantize.
 type quantizeFlags struct {
 	source
-	calib, test, gallery, out, json, html string
+	precision
+	calib, test, gallery, out, json, html, frames string
 
-	float      bool
-	method     string
-	percentile float64
-	samples    int
-	seed       uint64
-	maxDrop    float64
+	float   bool
+	samples int
+	seed    uint64
+	maxDrop float64
 }
 
 func quantizeCommand() cli.Command {
@@ -43,17 +40,16 @@ xbm-convert quantize --run runs/1 --float --out float.tflite
 xbm-convert quantize --from resnet18.onnx --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --calib photos --out model.tflite`,
 		Setup: func(f *cli.Flags) cli.Func {
 			var o quantizeFlags
-			o.declare(f)
+			o.source.declare(f)
 			f.StringVar(&o.calib, "calib", "", "`FOLDER` of photos to calibrate on, like those the board will see; their labels are not used for it")
 			f.StringVar(&o.test, "test", "", "`FOLDER` of class folders to search for; without it every photo of the gallery is searched among the others")
 			f.StringVar(&o.gallery, "gallery", "", "`FOLDER` of class folders to search in, instead of --calib")
 			f.StringVar(&o.out, "out", "", "the .tflite `FILE` to write")
 			f.StringVar(&o.json, "json", "", "also write a report as JSON to this `FILE`")
 			f.StringVar(&o.html, "html", "", "also write a report as a page to this `FILE`; it needs nothing beside it")
+			f.StringVar(&o.frames, "frames", "", "also write the calibration photos, as they enter the network, to this `FILE`: a NumPy array of uint8 [N, H, W, 3], for other converters")
 			f.BoolVar(&o.float, "float", false, "write the float32 model, not an int8 one")
-			f.StringVar(&o.method, "method", string(quantize.MSE), "how the range of every activation is chosen: `METHOD` "+strings.Join(methods(), ", "))
-			f.OneOf("method", methods()...)
-			f.Float64Var(&o.percentile, "percentile", quantize.DefaultPercentile, "with --method percentile: the share of values that stays inside, in `PERCENT`")
+			o.precision.declare(f)
 			f.IntVar(&o.samples, "samples", 200, "calibrate on `N` photos drawn from --calib")
 			f.Uint64Var(&o.seed, "seed", 1, "`SEED` of the draw")
 			f.Float64Var(&o.maxDrop, "max-recall-drop", 0.005, "fail when int8 loses more recall@1 than this `SHARE`")
@@ -64,7 +60,7 @@ xbm-convert quantize --from resnet18.onnx --mean 0.485,0.456,0.406 --std 0.229,0
 }
 
 func (f *quantizeFlags) quantize(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
-	if err := f.check(); err != nil {
+	if err := errors.Join(f.source.check(), f.precision.check(f.reported())); err != nil {
 		return err
 	}
 	if !f.float && f.calib == "" {
@@ -73,11 +69,8 @@ func (f *quantizeFlags) quantize(ctx context.Context, _ []string, stdout, stderr
 	if f.samples < 1 || !(f.maxDrop >= 0) { // no number is not a bound either
 		return cli.Usagef("--samples must be at least 1 and --max-recall-drop not negative")
 	}
-	if !(f.percentile > 50 && f.percentile <= 100) {
-		return cli.Usagef("--percentile is %g; take one above 50 and up to 100", f.percentile)
-	}
 	// Asked before the long work, not after it.
-	if err := checkOutputs(f.out, f.json, f.html); err != nil {
+	if err := checkOutputs(f.out, f.json, f.html, f.frames); err != nil {
 		return err
 	}
 	if err := tflite.Available(); err != nil {
@@ -101,15 +94,6 @@ func (f *quantizeFlags) quantize(ctx context.Context, _ []string, stdout, stderr
 	}
 	summarise(stdout, r)
 	return f.writeReports(ctx, r)
-}
-
-// methods are the names of the calibration methods.
-func methods() []string {
-	var names []string
-	for _, m := range quantize.Methods() {
-		names = append(names, string(m))
-	}
-	return names
 }
 
 // reported says whether a report is asked for.

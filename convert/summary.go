@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"xbmedge/convert/internal/report"
 )
@@ -12,6 +13,9 @@ func summarise(w io.Writer, s *report.Report) {
 	fmt.Fprintf(w, "model        %s, %s, %d bytes\n", s.Model, s.Type, s.ModelBytes)
 	if s.Samples > 0 {
 		fmt.Fprintf(w, "calibrated   on %d photos\n", s.Samples)
+	}
+	if len(s.FloatLayers) > 0 {
+		fmt.Fprintf(w, "in float     %s\n", strings.Join(s.FloatLayers, ", "))
 	}
 	switch {
 	case s.Queries == 0:

@@ -3,7 +3,9 @@
 #
 #   DATA=DIR            photos in DIR/train/<class>/ and DIR/test/<class>/; those of train calibrate
 #   RUNS="DIR …"        finished runs of xbm-train, for example of three seeds; RUN= is one
-#   TENSORFLOW=PYTHON   a Python with TensorFlow: its converter beside ours, on the same photos
+#   TENSORFLOW=PYTHON   a Python with TensorFlow (pip install tensorflow-cpu): its converter beside ours, of the same
+#                       weights, on the same photos. Its seconds are those of convert() alone, without the start, the
+#                       building of the graph and the photos; ours have all of them
 #   SAMPLES=N           calibration photos (default 200)
 #   ONLY=…              one of: quality time tensorflow
 #
@@ -24,12 +26,12 @@ go build -o $out/xbm-convert ./convert
 say() { printf '\n== %s\n' "$*"; }
 wanted() { [[ -z ${ONLY:-} || $ONLY == "$1" ]]; }
 
-# The report of every run; a closed gate does not end the bench: its report is there all the same.
+# The report of every run, however much it loses.
 for run in "${runs[@]}"; do
   name=$(basename "$run")
   rm -f "$out/$name.json" # of another time
-  $out/xbm-convert quantize --run "$run" --calib "$DATA/train" --test "$DATA/test" --samples "$samples" \
-    --out "$out/$name.tflite" --json "$out/$name.json" --html "$out/$name.html" >"$out/$name.log" 2>&1 ||
+  $out/xbm-convert quantize --run "$run" --calib "$DATA/train" --test "$DATA/test" --samples "$samples" --max-recall-drop 1 \
+    --out "$out/$name.tflite" --json "$out/$name.json" --html "$out/$name.html" ${TENSORFLOW:+--frames "$out/$name.npy"} >"$out/$name.log" 2>&1 ||
     tail -1 "$out/$name.log" >&2
   [[ -s $out/$name.json ]]
 done
@@ -68,13 +70,30 @@ if wanted time; then
   done
 fi
 if wanted tensorflow && [[ -n ${TENSORFLOW:-} ]]; then
-  if [[ -f convert/testdata/tensorflow.py ]]; then
-    for run in "${runs[@]}"; do
-      say "TensorFlow's converter on $(basename "$run")"
-      "$TENSORFLOW" convert/testdata/tensorflow.py --run "$run" --data "$DATA" --samples "$samples" \
-        --convert $out/xbm-convert --out "$out/$(basename "$run")-tensorflow"
+  say "beside TensorFlow's converter, on the same $samples photos, in one run"
+  echo "| run | converter | recall@1 (float) | cosine mean | p1 | converted in s (CPU) | peak MB | file MB | a frame, one thread, ms | XNNPACK |"
+  echo "|---|---|---|---|---|---|---|---|---|---|"
+  for run in "${runs[@]}"; do
+    name=$(basename "$run")
+    ours=$out/$name.tflite theirs=$out/$name-tensorflow.tflite
+    [[ -s $ours ]] || { echo "$name: no model to compare with" >&2 && exit 1; }
+    "$TENSORFLOW" convert/testdata/tensorflow.py "$run" "$out/$name.npy" "$theirs" 2>"$out/$name-tensorflow.log" >"$out/$name-tensorflow.out" ||
+      { tail -3 "$out/$name-tensorflow.log" >&2 && exit 1; }
+    tail -1 "$out/$name-tensorflow.out" >"$out/$name-tensorflow.json" # the converter prints, too
+    $out/xbm-convert quantize --float --run "$run" --out "$out/$name-float.tflite" >/dev/null 2>&1
+    for model in "$ours" "$theirs"; do
+      $out/xbm-convert diff "$out/$name-float.tflite" "$model" --gallery "$DATA/train" --queries "$DATA/test" --json >"$model.json" 2>/dev/null
     done
-  else
-    echo "convert/testdata/tensorflow.py is not there" >&2
-  fi
+    $out/xbm-convert diff "$ours" "$theirs" --time --json >"$out/$name-times.json" 2>/dev/null
+    taken() { $out/xbm-convert inspect "$1" 2>/dev/null | sed -n 's/.*XNNPACK computes \([0-9]* of [0-9]*\).*/\1/p'; }
+    row() { # row NAME MODEL SECONDS MB SIDE
+      jq -r --arg run "$name" --arg name "$1" --arg seconds "$3" --arg peak "$4" --arg taken "$(taken "$2")" --arg bytes "$(stat -c %s "$2")" \
+        --slurpfile times "$out/$name-times.json" --arg side "$5" '.recall as $r | "| \($run) | \($name) | " +
+          ([$r.recall_at_1_new_gallery_new_query, $r.recall_at_1_old_gallery_old_query, $r.cosine_mean, $r.cosine_p1 | . * 1e4 | round / 1e4] |
+            "\(.[0]) (\(.[1])) | \(.[2]) | \(.[3])") +
+          " | \($seconds) | \($peak) | \($bytes | tonumber / 1e4 | round / 100) | \($times[0].timings[$side][0].median_ms) | \($taken) |"' "$2.json"
+    }
+    row xbm-convert "$ours" "$(jq -r '"\(.seconds * 100 | round / 100) (\(.cpu_seconds * 100 | round / 100))"' "$out/$name.json")" "$(jq '.peak_rss / 1e6 | round' "$out/$name.json")" old
+    row TensorFlow "$theirs" "$(jq -r '"\(.conversion_seconds) (\(.cpu_seconds))"' "$out/$name-tensorflow.json")" "$(jq '.peak_mb | round' "$out/$name-tensorflow.json")" new
+  done
 fi

@@ -2,7 +2,7 @@
 # Refuses a program that is not fit to be shipped: for another architecture, without one of its parts, too big, or
 # bound to this machine. The build runs it on what it made.
 #
-#   scripts/checkbinary.sh FILE ARCH   FILE is xbm-agent or one of the tools; ARCH amd64, arm64 or armhf
+#   scripts/checkbinary.sh FILE ARCH   FILE is xbm-agent, xbm-capture or one of the tools; ARCH amd64, arm64 or armhf
 set -euo pipefail
 export LC_ALL=C
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -24,10 +24,13 @@ fault() {
 }
 file=$1 arch=$2
 tags=tflite libraries=(libtensorflowlite_c.so) libdir=xbm-tools
-if [[ ${file##*/} == xbm-agent ]]; then
-  tags='tflite gocv_videoio' libdir=xbm-agent
-  libraries+=(libopencv_core libopencv_imgproc libopencv_videoio libopencv_imgcodecs)
-fi
+case ${file##*/} in
+xbm-agent) libdir=xbm-agent ;; # OpenCV is for xbm-capture alone: it would take 65 MB of the agent
+xbm-capture)
+  tags=gocv_videoio libdir=xbm-agent
+  libraries=(libopencv_core libopencv_imgproc libopencv_videoio libopencv_imgcodecs)
+  ;;
+esac
 
 is=$(elf_machine "$file")
 [[ $is == "$arch" ]] || fault "it is for $is, not for $arch"

@@ -69,5 +69,7 @@ qemu=$(command -v qemu-arm || command -v qemu-arm-static) || {
   exit
 }
 parts=$("$qemu" -L build/sysroot-armhf -E LD_LIBRARY_PATH="$work/tflite/lib" bin/armhf/xbm-agent version --json)
-[[ $parts == *'"tflite":"stand-in"'*OpenCV* ]] || die "it says: $parts"
+[[ $parts == *'"tflite":"stand-in"'* ]] || die "it says: $parts"
+parts+=" $("$qemu" -L build/sysroot-armhf bin/armhf/xbm-capture --version)"
+[[ $parts == *OpenCV* ]] || die "it says: $parts"
 pass "$parts"

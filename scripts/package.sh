@@ -66,21 +66,27 @@ library() {
 
 # stage PACKAGE ARCH PROGRAM… fills build/package/PACKAGE_ARCH/usr and writes the bill of materials beside it.
 stage() {
-  local package=$1 arch=$2 dir=$work/$1_$2 also="" program
+  local package=$1 arch=$2 dir=$work/$1_$2 also="" program programs=()
   [[ $package == xbm-tools ]] || also=adduser # for the scripts of the package
   shift 2
   local usr=$dir/usr doc=$dir/usr/share/doc/$package
   rm -rf "$dir"
   mkdir -p "$usr/bin" "$usr/lib/$package" "$doc/examples"
   for program in "$@"; do
+    if [[ $program == xbm-capture ]]; then # which nobody but the agent calls
+      install -m 0755 "bin/$arch/$program" "$usr/lib/$package/"
+      programs+=("$usr/lib/$package/$program")
+      continue
+    fi
     install -m 0755 "bin/$arch/$program" "$usr/bin/"
+    programs+=("$usr/bin/$program")
     generated "$program" "$usr"
   done
   install -m 0644 "$(library "$arch")" "$usr/lib/$package/"
-  depends=$(scripts/packaging/depends.sh "$usr"/bin/* "$usr/lib/$package"/*)
+  depends=$(scripts/packaging/depends.sh "${programs[@]}" "$usr/lib/$package"/*.so)
   "$work/native/sbom" --name "$package" --version "$version" --arch "$arch" --depends "$depends${also:+, $also}" \
     --library "$usr/lib/$package/libtensorflowlite_c.so" --library-version "${TFLITE_VERSION:-2.9.0}" \
-    --out "$dir/sbom.json" --licenses "$doc/third-party-notices" "$usr"/bin/*
+    --out "$dir/sbom.json" --licenses "$doc/third-party-notices" "${programs[@]}"
   install -m 0644 scripts/packaging/copyright NOTICE "$doc/"
   scripts/packaging/changelog.sh "$package" "$version" >"$doc/changelog"
   gzip -9n "$doc/changelog" "$doc/third-party-notices"
@@ -112,7 +118,7 @@ deb() {
 # agent ARCH stages the agent and packs its .deb.
 agent() {
   scripts/cross.sh "$1"
-  stage xbm-agent "$1" xbm-agent
+  stage xbm-agent "$1" xbm-agent xbm-capture
   local dir=$work/xbm-agent_$1
   install -m 0644 configs/mosquitto.conf "$dir/usr/share/doc/xbm-agent/examples/"
   install -D -m 0640 configs/agent.yaml "$dir/etc/xbm-agent/agent.yaml"

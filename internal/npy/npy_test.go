@@ -152,6 +152,9 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("labels, %s: %v, want %q", tc.name, err, tc.want)
 		}
 	}
+	if err := WriteBytes(&bytes.Buffer{}, []int{2, 3}, make([]byte, 5)); err == nil {
+		t.Error("5 bytes made an array of 2×3")
+	}
 	if err := WriteMatrix(&bytes.Buffer{}, 2, make([]float32, 3)); err == nil {
 		t.Error("a ragged matrix was written")
 	}
@@ -186,12 +189,15 @@ func TestNumPyReads(t *testing.T) {
 	if _, err := os.Stat(python); err != nil {
 		t.Skip("needs build/testbench, whose NumPy reads our files: run scripts/testbench.sh")
 	}
-	var b bytes.Buffer
-	if err := WriteMatrix(&b, 2, []float32{1, 2, 3, 4.5, -1, 0}); err != nil {
+	var matrix, pixels bytes.Buffer
+	if err := WriteMatrix(&matrix, 2, []float32{1, 2, 3, 4.5, -1, 0}); err != nil {
 		t.Fatal(err)
 	}
-	script := "import numpy, sys; a = numpy.load(sys.argv[1]); print(a.dtype, a.shape, a.tolist())"
-	out, err := exec.Command(python, "-c", script, keep(t, b.Bytes())).Output()
+	if err := WriteBytes(&pixels, []int{2, 1, 3}, []byte{0, 1, 255}, []byte{3, 4, 5}); err != nil {
+		t.Fatal(err)
+	}
+	script := "import numpy, sys\nfor a in map(numpy.load, sys.argv[1:]): print(a.dtype, a.shape, a.tolist())"
+	out, err := exec.Command(python, "-c", script, keep(t, matrix.Bytes()), keep(t, pixels.Bytes())).Output()
 	if err != nil {
 		e := &exec.ExitError{}
 		if errors.As(err, &e) {
@@ -199,7 +205,7 @@ func TestNumPyReads(t *testing.T) {
 		}
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff("float32 (3, 2) [[1.0, 2.0], [3.0, 4.5], [-1.0, 0.0]]\n", string(out)); diff != "" {
+	if diff := cmp.Diff("float32 (3, 2) [[1.0, 2.0], [3.0, 4.5], [-1.0, 0.0]]\nuint8 (2, 1, 3) [[[0, 1, 255]], [[3, 4, 5]]]\n", string(out)); diff != "" {
 		t.Error(diff)
 	}
 }

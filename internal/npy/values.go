@@ -104,18 +104,53 @@ func WriteMatrix(w io.Writer, columns int, data []float32) error {
 	if columns <= 0 || len(data)%columns != 0 {
 		return fmt.Errorf("write array: %d values do not make rows of %d", len(data), columns)
 	}
-	text := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", len(data)/columns, columns)
+	if err := writeHeader(w, "<f4", len(data)/columns, columns); err != nil {
+		return err
+	}
+	for row := data; len(row) > 0; row = row[columns:] {
+		if err := binary.Write(w, binary.LittleEndian, row[:columns]); err != nil {
+			return fmt.Errorf("write array: %w", err)
+		}
+	}
+	return nil
+}
+
+// WriteBytes writes an array of uint8 with that shape; its parts follow one another in row-major order.
+func WriteBytes(w io.Writer, shape []int, parts ...[]byte) error {
+	count, there := 1, 0
+	for _, n := range shape {
+		count *= n
+	}
+	for _, p := range parts {
+		there += len(p)
+	}
+	if count != there {
+		return fmt.Errorf("write array: %d bytes do not make shape %v", there, shape)
+	}
+	if err := writeHeader(w, "|u1", shape...); err != nil {
+		return err
+	}
+	for _, p := range parts {
+		if _, err := w.Write(p); err != nil {
+			return fmt.Errorf("write array: %w", err)
+		}
+	}
+	return nil
+}
+
+// writeHeader writes all that comes before the values of a type.
+func writeHeader(w io.Writer, descr string, shape ...int) error {
+	var sizes strings.Builder
+	for _, n := range shape {
+		fmt.Fprintf(&sizes, "%d, ", n)
+	}
+	text := fmt.Sprintf("{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr, sizes.String())
 	lead := len(magic) + 4
 	text += strings.Repeat(" ", (64-(lead+len(text)+1)%64)%64) + "\n" // the values begin at a multiple of 64
 	head := append([]byte(magic), 1, 0)
 	head = binary.LittleEndian.AppendUint16(head, uint16(len(text)))
 	if _, err := w.Write(append(head, text...)); err != nil {
 		return fmt.Errorf("write array: %w", err)
-	}
-	for row := data; len(row) > 0; row = row[columns:] {
-		if err := binary.Write(w, binary.LittleEndian, row[:columns]); err != nil {
-			return fmt.Errorf("write array: %w", err)
-		}
 	}
 	return nil
 }

@@ -151,8 +151,11 @@ func (c *calibrator) shard(ctx context.Context, p *probe, first, count int) ([]*
 }
 
 // tuning returns the frames the int8 model is run on, and their numbers.
-func (c *Calibration) tuning() (frames []vision.Frame, numbers []int) {
-	every := (len(c.frames) + tuneFrames - 1) / tuneFrames
+func (c *Calibration) tuning() (frames []vision.Frame, numbers []int) { return c.spread(tuneFrames) }
+
+// spread returns at most count frames from all over the calibration, and their numbers.
+func (c *Calibration) spread(count int) (frames []vision.Frame, numbers []int) {
+	every := (len(c.frames) + count - 1) / count
 	for i := 0; i < len(c.frames); i += every {
 		frames, numbers = append(frames, c.frames[i]), append(numbers, i)
 	}
@@ -166,16 +169,16 @@ func (c *Calibration) warn(net *nn.Network) {
 	}
 	for i, s := range c.layers {
 		dead := 0
-		for _, p := range s.peaks {
-			if p == 0 {
+		for c := range s.means {
+			if s.peak(c) == 0 {
 				dead++
 			}
 		}
 		switch name := net.Layers[i].Name; {
 		case s.min == s.max:
 			c.Warnings = append(c.Warnings, fmt.Sprintf("layer %s gives %g whatever it sees: pictures all alike, or a layer that training has switched off", name, s.min))
-		case dead > len(s.peaks)/2:
-			c.Warnings = append(c.Warnings, fmt.Sprintf("layer %s: %d of %d channels are zero on every picture", name, dead, len(s.peaks)))
+		case dead > len(s.means)/2:
+			c.Warnings = append(c.Warnings, fmt.Sprintf("layer %s: %d of %d channels are zero on every picture", name, dead, len(s.means)))
 		}
 	}
 }

@@ -12,10 +12,22 @@ import (
 	"xbmedge/internal/vision"
 )
 
+// maxSQNR is far above what int8 reaches, some 50 dB.
+const maxSQNR = 120
+
+// sqnr returns the signal-to-quantisation-noise ratio in decibels, given noise power ÷ signal power.
+func sqnr(power float64) float64 {
+	if power <= math.Pow(10, -maxSQNR/10) {
+		return maxSQNR
+	}
+	return -10 * math.Log10(power)
+}
+
 // LayerError says how well the int8 model follows the float network up to a layer.
 type LayerError struct {
 	Name  string
 	Noise float64 // error ÷ signal, as the ratio of their root mean squares, of the layer's output
+	SQNR  float64 // the same in decibels: 10·log10(signal power ÷ noise power); at most maxSQNR, at which there is no noise
 	Added float64 // by how much the layer's noise power exceeds the largest of its inputs', as a root
 }
 
@@ -52,7 +64,7 @@ func Diagnose(ctx context.Context, net *nn.Network, w nn.Weights, cal *Calibrati
 			}
 		}
 		out[i] = LayerError{
-			Name: net.Layers[i].Name, Noise: math.Sqrt(powers[i]), Added: math.Sqrt(max(powers[i]-before, 0)),
+			Name: net.Layers[i].Name, Noise: math.Sqrt(powers[i]), SQNR: sqnr(powers[i]), Added: math.Sqrt(max(powers[i]-before, 0)),
 		}
 	}
 	return out, nil
@@ -73,13 +85,13 @@ func compare(ctx context.Context, p *probe, ints *tflite.Interpreter, frames []v
 		if err := ints.Invoke(); err != nil {
 			return err
 		}
-		for i, info := range outputs {
-			got, err := ints.OutputInt8(i)
+		for i := range outputs {
+			got, err := output(ints, i)
 			if err != nil {
 				return err
 			}
 			for k, want := range values[i] {
-				d := float64(info.Scale)*float64(int(got[k])-info.ZeroPoint) - float64(want)
+				d := float64(got[k]) - float64(want)
 				signal[i] += float64(want) * float64(want)
 				noise[i] += d * d
 			}

@@ -2,6 +2,7 @@ package quantize
 
 import (
 	"fmt"
+	"slices"
 
 	"xbmedge/internal/tflitefile"
 )
@@ -9,7 +10,7 @@ import (
 // hardSwish replaces a HARD_SWISH by x times a gate of three simple operators, because XNNPACK of TensorFlow Lite 2.9
 // has none for int8 and the plain kernel takes longer than the convolution before it: x+3, whose int8 holds 0 to 6 and
 // no more, as relu6 asks; a sixth of it; times x.
-func (q *quantizer) hardSwish(i int, op *tflitefile.Operator) {
+func (q *quantizer) hardSwish(i int, op *tflitefile.Operator) error {
 	m, l := q.model, &q.net.Layers[i]
 	x, shape := op.Inputs[0], m.Tensors[op.Inputs[0]].Shape
 	value := func(suffix string, high float32) int {
@@ -24,7 +25,7 @@ func (q *quantizer) hardSwish(i int, op *tflitefile.Operator) {
 		return t
 	}
 	shifted, gate := value("/shifted", 6), value("/gate", 1)
-	m.Operators = append(m.Operators,
+	return q.emit(
 		tflitefile.Operator{Op: tflitefile.Add, Inputs: []int{x, constant("/three", 3)}, Outputs: []int{shifted}},
 		tflitefile.Operator{Op: tflitefile.Mul, Inputs: []int{shifted, constant("/sixth", 1.0/6)}, Outputs: []int{gate}},
 		tflitefile.Operator{Op: tflitefile.Mul, Inputs: []int{x, gate}, Outputs: op.Outputs})
@@ -34,39 +35,39 @@ func (q *quantizer) hardSwish(i int, op *tflitefile.Operator) {
 // after the last: int8 has no powers.
 func (q *quantizer) generalisedMean(i int, op *tflitefile.Operator) error {
 	m, l := q.model, &q.net.Layers[i]
-	between := func(suffix string, like int) int {
-		return m.AddTensor(tflitefile.Tensor{Name: l.Name + suffix, Shape: m.Tensors[like].Shape})
-	}
-	if in := op.Inputs[0]; m.Tensors[in].Type == tflitefile.Int8 {
-		op.Inputs[0] = between("/dequantized", in)
-		m.Operators = append(m.Operators, tflitefile.Operator{Op: tflitefile.Dequantize, Inputs: []int{in}, Outputs: []int{op.Inputs[0]}})
+	if err := q.takeFloats(op); err != nil {
+		return err
 	}
 	out := op.Outputs[0]
 	if m.Tensors[out].Name != l.Name {
-		m.Operators = append(m.Operators, *op)
-		return nil
+		q.floats[out] = out
+		return q.emit(*op)
 	}
 	p, err := q.outputParams(i, op)
 	if err != nil {
 		return err
 	}
-	op.Outputs = []int{between("/float", out)}
+	op.Outputs = []int{m.AddTensor(tflitefile.Tensor{Name: l.Name + "/float", Shape: m.Tensors[out].Shape})}
 	q.setActivation(out, p)
-	m.Operators = append(m.Operators, *op, tflitefile.Operator{Op: tflitefile.Quantize, Inputs: op.Outputs, Outputs: []int{out}})
-	return nil
+	return q.emit(*op, tflitefile.Operator{Op: tflitefile.Quantize, Inputs: op.Outputs, Outputs: []int{out}})
 }
 
 // rescale gives the inputs of a CONCATENATION the scale of its output, which the kernels ask for, with a QUANTIZE where
 // they have another.
-func (q *quantizer) rescale(i int, op *tflitefile.Operator, p params) {
+func (q *quantizer) rescale(i int, op *tflitefile.Operator, p params) error {
 	m := q.model
+	inputs := slices.Clone(op.Inputs)
 	for k, in := range op.Inputs {
 		if q.activations[in] == p {
 			continue
 		}
 		t := m.AddTensor(tflitefile.Tensor{Name: fmt.Sprintf("%s/rescaled%d", q.net.Layers[i].Name, k), Shape: m.Tensors[in].Shape})
 		q.setActivation(t, p)
-		m.Operators = append(m.Operators, tflitefile.Operator{Op: tflitefile.Quantize, Inputs: []int{in}, Outputs: []int{t}})
-		op.Inputs[k] = t
+		if err := q.emit(tflitefile.Operator{Op: tflitefile.Quantize, Inputs: []int{in}, Outputs: []int{t}}); err != nil {
+			return err
+		}
+		inputs[k] = t
 	}
+	op.Inputs = inputs
+	return nil
 }

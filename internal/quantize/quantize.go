@@ -26,17 +26,6 @@ const (
 	halfStep = 0.5 / 127.5
 )
 
-// Options chooses how to quantise. The zero value is quick and good; Search finds what is best for a network.
-type Options struct {
-	Method           Method   // how activations are ranged; empty means MSE
-	Percentile       float64  // for the method Percentile; 0 means DefaultPercentile
-	NoBiasCorrection bool     // do not make up for the mean error of rounded weights
-	Outputs          []string // names of the output layers; empty means the last
-	// Fixed is an int8 model of the network's first layers, a frozen trunk, or of all of them. Layers that it holds, by
-	// name, keep its scales, zero points, weights and biases to the bit; only the others are quantised.
-	Fixed *tflitefile.Model
-}
-
 // Report says what was chosen for every layer.
 type Report struct {
 	Layers []LayerReport
@@ -45,28 +34,11 @@ type Report struct {
 // LayerReport describes the int8 output of a layer.
 type LayerReport struct {
 	Name      string
+	Float     bool    // it has none: the layer stays float, and what follows Max is 0
 	Min, Max  float32 // what the layer gave on the calibration pictures
 	Scale     float32
 	ZeroPoint int
 	Clipped   float64 // share of the values that lie outside the range int8 can hold
-}
-
-func (o *Options) check() error {
-	if o.Method == Auto {
-		return fmt.Errorf("method %s measures the others: call Search", Auto)
-	}
-	if o.Method != "" {
-		if _, err := ParseMethod(string(o.Method)); err != nil {
-			return err
-		}
-	}
-	if o.Percentile == 0 {
-		o.Percentile = DefaultPercentile
-	}
-	if !(o.Percentile > 50 && o.Percentile <= 100) { // the negation also catches NaN
-		return fmt.Errorf("a percentile of %g: take one above 50 and up to 100", o.Percentile)
-	}
-	return nil
 }
 
 // params is the quantisation of one activation tensor.
@@ -89,7 +61,22 @@ func Quantize(net *nn.Network, w nn.Weights, cal *Calibration, opt Options) (*tf
 	if err != nil {
 		return nil, nil, fmt.Errorf("quantise: %w", err)
 	}
-	q := quantizer{net: net, model: m, cal: cal, opt: opt, activations: map[int]params{}}
+	q := quantizer{
+		net: net, model: m, cal: cal, opt: opt, activations: map[int]params{}, float: map[int]bool{},
+		ints: map[int]int{}, floats: map[int]int{},
+	}
+	for name := range opt.Methods {
+		if _, err := net.Index(name); err != nil {
+			return nil, nil, fmt.Errorf("quantise: a layer with a method of its own: %w", err)
+		}
+	}
+	for _, name := range opt.Float {
+		i, err := net.Index(name)
+		if err != nil {
+			return nil, nil, fmt.Errorf("quantise: a layer to stay float: %w", err)
+		}
+		q.float[i] = true
+	}
 	q.setActivation(m.Inputs[0], params{InputScale, InputZeroPoint})
 	if err := q.operators(); err != nil {
 		return nil, nil, err
@@ -108,6 +95,10 @@ type quantizer struct {
 	cal         *Calibration
 	opt         Options
 	activations map[int]params // by tensor
+	steps       *stepper       // nil where nothing is fitted to what it gives
+	float       map[int]bool   // layers that stay float
+	ints        map[int]int    // the int8 form of a tensor of the float model, once there is one
+	floats      map[int]int    // its float form
 }
 
 func (q *quantizer) setActivation(tensor int, p params) {
@@ -115,33 +106,50 @@ func (q *quantizer) setActivation(tensor int, p params) {
 	t.Type = tflitefile.Int8
 	t.Quant = &tflitefile.Quantization{Scale: []float32{p.scale}, ZeroPoint: []int64{int64(p.zero)}}
 	q.activations[tensor] = p
+	q.ints[tensor] = tensor
 }
 
 // operators makes every operator int8, in their order.
 func (q *quantizer) operators() error {
 	float := q.model.Operators
 	q.model.Operators = nil
+	if q.opt.Rounding != Nearest || q.opt.BiasCorrection == Empirical {
+		steps, err := newStepper(q.model, q.cal, float)
+		if err != nil {
+			return fmt.Errorf("quantise: %w", err)
+		}
+		q.steps = steps
+	}
 	for k := range float {
-		op := &float[k]
+		op, before := &float[k], float[k] // rewriting may put other inputs in its place
 		name := q.model.Tensors[op.Outputs[0]].Name
 		layer, _, _ := strings.Cut(name, "/") // a value inside a layer is named after it and a slash
 		i, err := q.net.Index(layer)
 		if err != nil {
 			return err
 		}
-		if q.net.Layers[i].Kind == nn.GeM {
+		switch {
+		case q.float[i]:
+			err = q.floatOperator(i, op)
+		case q.net.Layers[i].Kind == nn.GeM:
 			err = q.generalisedMean(i, op)
-		} else {
+		default:
 			err = q.operator(i, op)
 		}
 		if err != nil {
 			return fmt.Errorf("quantise layer %s: %w", layer, err)
+		}
+		if q.steps != nil {
+			q.steps.done(&before)
 		}
 	}
 	return nil
 }
 
 func (q *quantizer) operator(i int, op *tflitefile.Operator) error {
+	if err := q.takeInts(op); err != nil {
+		return err
+	}
 	p, err := q.outputParams(i, op)
 	if err != nil {
 		return err
@@ -161,12 +169,26 @@ func (q *quantizer) operator(i int, op *tflitefile.Operator) error {
 			q.scalar(t)
 		}
 	case tflitefile.HardSwish:
-		q.hardSwish(i, op)
-		return nil
+		return q.hardSwish(i, op)
 	case tflitefile.Concatenation:
-		q.rescale(i, op, p)
+		if err := q.rescale(i, op, p); err != nil {
+			return err
+		}
 	}
-	q.model.Operators = append(q.model.Operators, *op)
+	return q.emit(*op)
+}
+
+// emit appends operators to the int8 model, and runs them where something is fitted to what they give.
+func (q *quantizer) emit(ops ...tflitefile.Operator) error {
+	for i := range ops {
+		q.model.Operators = append(q.model.Operators, ops[i])
+		if q.steps == nil {
+			continue
+		}
+		if err := q.steps.run(&ops[i]); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -187,8 +209,17 @@ func (q *quantizer) outputParams(i int, op *tflitefile.Operator) (params, error)
 	if !ok {
 		stats = q.cal.layers[i]
 	}
-	low, high := rangeOf(stats, q.opt.Method, q.opt.Percentile)
+	low, high := q.rangeOf(i, stats)
 	return chooseParams(low, high)
+}
+
+// rangeOf returns the range int8 is to hold of a value of layer i.
+func (q *quantizer) rangeOf(i int, s *statistics) (low, high float32) {
+	method, ok := q.opt.Methods[q.net.Layers[i].Name]
+	if !ok {
+		method = q.opt.Method
+	}
+	return rangeOf(s, method, q.opt.Percentile)
 }
 
 // scalar makes a constant of one positive number int8, exactly; other tensors are left alone.
@@ -205,6 +236,9 @@ func (q *quantizer) scalar(tensor int) {
 
 func (q *quantizer) report(i int) LayerReport {
 	stats, p := q.cal.layers[i], q.activations[q.model.Find(q.net.Layers[i].Name)]
+	if p.scale == 0 {
+		return LayerReport{Name: q.net.Layers[i].Name, Min: stats.min, Max: stats.max, Float: true}
+	}
 	return LayerReport{
 		Name: q.net.Layers[i].Name, Min: stats.min, Max: stats.max, Scale: p.scale, ZeroPoint: p.zero,
 		Clipped: stats.histogram.outside(p.scale*float32(-128-p.zero), p.scale*float32(127-p.zero)),

@@ -148,7 +148,7 @@ func TestSmallNetwork(t *testing.T) {
 	cal := calibrate(t, net, w, randomFrames(60, 32, 1))
 	test := randomFrames(40, 32, 2)
 	want := embedAll(t, floatModel(t, net, w), test, false)
-	for _, opt := range []Options{{}, {Method: MinMax}, {NoBiasCorrection: true}} {
+	for _, opt := range []Options{{}, {Method: MinMax}, {BiasCorrection: NoCorrection}, {Rounding: Nearest}, {BiasCorrection: Empirical}} {
 		m, report, err := Quantize(net, w, cal, opt)
 		if err != nil {
 			t.Fatal(err)
@@ -229,14 +229,18 @@ func TestMobileNetV2(t *testing.T) {
 	net := nn.MobileNetV2(1, 224)
 	frames := readFrames(t, testdata.Dir(t, "grocery/train"), 224, 80)
 	cal := calibrate(t, net, w, frames[:40])
-	m, _, err := Quantize(net, w, cal, Options{})
-	if err != nil {
-		t.Fatal(err)
+	want := embedAll(t, floatModel(t, net, w), frames[40:], false)
+	cosines := map[Rounding]float64{}
+	for _, r := range []Rounding{Nearest, Feedback} {
+		m, _, err := Quantize(net, w, cal, Options{Rounding: r})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cosines[r] = meanCosine(t, want, embedAll(t, encode(t, m), frames[40:], false))
 	}
-	c := meanCosine(t, embedAll(t, floatModel(t, net, w), frames[40:], false), embedAll(t, encode(t, m), frames[40:], false))
-	t.Logf("mean cosine %.4f", c)
-	if c < 0.99 {
-		t.Errorf("mean cosine %.4f, want at least 0.99", c)
+	t.Logf("mean cosines %v", cosines)
+	if cosines[Feedback] < 0.995 || cosines[Feedback] <= cosines[Nearest] {
+		t.Errorf("mean cosines %v, want at least 0.995 with feedback, and more than without", cosines)
 	}
 }
 
@@ -281,7 +285,7 @@ func TestHalfStep(t *testing.T) {
 		frames[1].Pix[k] = brightest
 	}
 	cal := calibrate(t, net, w, frames)
-	m, _, err := Quantize(net, w, cal, Options{Method: MinMax, NoBiasCorrection: true})
+	m, _, err := Quantize(net, w, cal, Options{Method: MinMax, BiasCorrection: NoCorrection, Rounding: Nearest})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -367,10 +371,11 @@ func TestCalibrateRefuses(t *testing.T) {
 	}
 }
 
-// A layer whose weights are spoilt by one huge outlier must show up as the one that adds most noise.
-func TestDiagnoseNamesTheWorstLayer(t *testing.T) {
+// spoilt is the small network with a layer whose weights one huge outlier spoils, on a channel that is always zero.
+func spoilt(t *testing.T) (*nn.Network, nn.Weights) {
+	t.Helper()
 	net, w := smallNetwork(t)
-	weight := w["conv2.weight"] // one weight of each output dwarfs the rest, on a channel that is always zero
+	weight := w["conv2.weight"]
 	per, in := len(weight.Data)/32, 16
 	for c := range 32 {
 		weight.Data[c*per] = 3000
@@ -379,6 +384,12 @@ func TestDiagnoseNamesTheWorstLayer(t *testing.T) {
 	for k := range len(prev.Data) / in {
 		prev.Data[k] = 0
 	}
+	return net, w
+}
+
+// The spoilt layer must show up as the one that adds most noise.
+func TestDiagnoseNamesTheWorstLayer(t *testing.T) {
+	net, w := spoilt(t)
 	cal := calibrate(t, net, w, randomFrames(30, 32, 1))
 	errs, err := Diagnose(context.Background(), net, w, cal, Options{}, randomFrames(8, 32, 2))
 	if err != nil {
@@ -386,6 +397,9 @@ func TestDiagnoseNamesTheWorstLayer(t *testing.T) {
 	}
 	worst := errs[0]
 	for _, e := range errs {
+		if math.Abs(e.SQNR+20*math.Log10(e.Noise)) > 1e-6 {
+			t.Errorf("%s: noise %g of the signal is not %g dB", e.Name, e.Noise, e.SQNR)
+		}
 		if e.Added > worst.Added {
 			worst = e
 		}

@@ -12,14 +12,14 @@ type Method string
 // The calibration methods.
 const (
 	// MinMax keeps the whole range.
-	MinMax Method = "min-max"
+	MinMax Method = "minmax"
 	// Percentile leaves out the values beyond a percentile of the distribution, Options.Percentile.
 	Percentile Method = "percentile"
 	// MSE has the least mean squared error: the rounding of what lies inside against the distance of what does not. The
 	// embedding is ranged by the mean cosine instead. It is what an empty Method means.
 	MSE Method = "mse"
-	// Entropy has the least Kullback-Leibler divergence (Migacz, 8-bit Inference with TensorRT, GTC 2017).
-	Entropy Method = "entropy"
+	// Entropy has the least Kullback-Leibler (KL) divergence (Migacz, 8-bit Inference with TensorRT, GTC 2017).
+	Entropy Method = "kl"
 	// Auto is for Search alone, which measures the others.
 	Auto Method = "auto"
 )

@@ -22,7 +22,7 @@ func evenAndOutlier() (even, outlier *statistics) {
 		values = append(values, 2*float32(i)/sampledPixels-1)
 	}
 	even, outlier = newStatistics(1), newStatistics(1)
-	for range 400 {
+	for range 800 {
 		for _, s := range []*statistics{even, outlier} {
 			if err := s.add(values, 0, false); err != nil {
 				panic(err)
@@ -40,7 +40,7 @@ func bell(t *testing.T) *statistics {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
 	s, values := newStatistics(1), make([]float32, sampledPixels)
-	for range 400 {
+	for range 800 {
 		for i := range values {
 			values[i] = float32(rng.NormFloat64())
 		}

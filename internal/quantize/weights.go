@@ -22,51 +22,54 @@ func (q *quantizer) weights(i int, op *tflitefile.Operator) {
 	values := tflitefile.ToFloat32s(m.Data(op.Inputs[1]))
 	biases := tflitefile.ToFloat32s(m.Data(op.Inputs[2]))
 	k := newKernel(q.net.Layers[i].Kind, weight.Shape)
-	means := q.inputMeans(i)
-	fromPicture := q.net.Layers[i].Inputs[0] == nn.Input
-
-	bytes := make([]byte, len(values))
-	ints := make([]int32, k.outputs)
 	scales := make([]float32, k.outputs)
 	for c := range k.outputs {
-		scale := k.scale(values, c, math.Abs(float64(biases[c])), float64(in.scale), float64(out.scale))
-		scales[c] = float32(scale)
-		b := float64(biases[c])
-		for p := range k.perOutput {
-			at := k.index(c, p)
-			v := math.Round(float64(values[at]) / float64(scales[c]))
-			v = min(max(v, -127), 127)
-			bytes[at] = byte(int8(v))
-			rounded := v * float64(scales[c])
-			if fromPicture {
-				b -= rounded * halfStep
-			}
-			if !q.opt.NoBiasCorrection {
-				b -= (rounded - float64(values[at])) * means[k.input(c, p)]
-			}
-		}
-		unit := float64(in.scale) * float64(scales[c])
-		ints[c] = int32(math.Round(min(max(b/unit, -highestBias), highestBias)))
+		scales[c] = float32(k.scale(values, c, math.Abs(float64(biases[c])), float64(in.scale), float64(out.scale)))
 	}
-
+	ints := q.round(op, k, values, scales)
 	weight.Type = tflitefile.Int8
 	weight.Quant = &tflitefile.Quantization{Scale: scales, ZeroPoint: make([]int64, k.outputs), Axis: k.axis}
-	m.Buffers[weight.Buffer] = bytes
-	biasScales := make([]float32, k.outputs)
-	for c := range biasScales {
-		biasScales[c] = in.scale * scales[c]
+	m.Buffers[weight.Buffer] = bytesOf(ints)
+
+	want, got := q.inputMeans(i)
+	units, sums := make([]float32, k.outputs), make([]int32, k.outputs)
+	for c := range k.outputs {
+		b := float64(biases[c])
+		for p := range k.perOutput {
+			at, channel := k.index(c, p), k.input(c, p)
+			rounded := float64(ints[at]) * float64(scales[c])
+			if q.opt.BiasCorrection == NoCorrection {
+				b -= rounded * (got[channel] - want[channel])
+			} else {
+				b += float64(values[at])*want[channel] - rounded*got[channel]
+			}
+		}
+		units[c] = in.scale * scales[c]
+		sums[c] = int32(math.Round(min(max(b/(float64(in.scale)*float64(scales[c])), -highestBias), highestBias)))
 	}
 	bias.Type = tflitefile.Int32
-	bias.Quant = &tflitefile.Quantization{Scale: biasScales, ZeroPoint: make([]int64, k.outputs)}
-	m.Buffers[bias.Buffer] = tflitefile.Int32s(ints)
+	bias.Quant = &tflitefile.Quantization{Scale: units, ZeroPoint: make([]int64, k.outputs)}
+	m.Buffers[bias.Buffer] = tflitefile.Int32s(sums)
 }
 
-// inputMeans returns the mean of each channel of the input of layer i over the calibration pictures.
-func (q *quantizer) inputMeans(i int) []float64 {
+// inputMeans returns the mean of each channel of the input of layer i as the float network has it and as the int8
+// model is taken to have it.
+func (q *quantizer) inputMeans(i int) (want, got []float64) {
+	stats, tensor := q.cal.input, q.model.Inputs[0]
 	if j := q.net.Layers[i].Inputs[0]; j != nn.Input {
-		return q.cal.layers[j].means
+		stats, tensor = q.cal.layers[j], q.ints[q.model.Find(q.net.Layers[j].Name)] // as it is before a PAD
 	}
-	return q.cal.input.means
+	if q.opt.BiasCorrection == Empirical && q.steps != nil {
+		return stats.tuneMeans, q.steps.means[tensor]
+	}
+	want, got = stats.means, stats.means
+	if q.net.Layers[i].Inputs[0] == nn.Input {
+		got = make([]float64, len(want))
+		for c := range got {
+			got[c] = want[c] + halfStep
+		}
+	}
+	return want, got
 }
 
 // kernel finds its way through a weight as tflitefile lays it out: [out, k, k, in], or [1, k, k, channels].

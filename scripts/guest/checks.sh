@@ -113,6 +113,7 @@ run_stage() {
   fi
   security
   sandbox
+  stream
   if [[ -c /dev/video0 ]]; then v4l2; fi
 
   before=$(property NRestarts)
@@ -265,6 +266,35 @@ metrics_text() {
 metrics() { metrics_text | tee $out/metrics | grep -q '^xbm_camera_frames{camera="shelf"} [1-9]'; }
 
 says() { xbm-agent service status | grep -q "$1"; }
+
+# stream adds a network camera, which a process of its own reads, and kills that.
+stream() {
+  perl -MIO::Socket::INET -e '$SIG{PIPE} = "IGNORE"; local $/;
+    $l = IO::Socket::INET->new(LocalAddr => "127.0.0.1:8080", Listen => 5, ReuseAddr => 1) or die $!;
+    open F, "<", "/var/lib/xbm-feed/clip.mjpeg" or die $!; $clip = <F>;
+    while ($c = $l->accept) { print $c "HTTP/1.0 200 OK\r\n\r\n"; 1 while print $c $clip; close $c }' &
+  local server=$! agent process
+  printf '  street:\n    kind: http\n    address: http://127.0.0.1:8080/\n    fps: 2\n    frozen: 0s\n' >>/etc/xbm-agent/agent.yaml
+  systemctl reload xbm-agent
+  check "a network camera gives frames" within 30 says "2 of 2 cameras"
+  agent=$(systemctl show -P MainPID xbm-agent)
+  process=$(pgrep -P "$agent" -x xbm-capture)
+  check "its process goes first when memory runs out" grep -qx 800 "/proc/$process/oom_score_adj"
+  kill -KILL "$process"
+  check "its process is killed: there is another" within 30 replaced "$agent" "$process"
+  check "and it gives frames" within 30 says "2 of 2 cameras"
+  check "the agent is the same" test "$agent" = "$(systemctl show -P MainPID xbm-agent)"
+  sed -i '/^  street:/,$d' /etc/xbm-agent/agent.yaml
+  systemctl reload xbm-agent
+  check "without the network camera all is well" within 30 says "1 of 1 cameras"
+  check "and its process has ended" within 30 alone "$agent"
+  kill "$server"
+}
+replaced() { # replaced AGENT PROCESS
+  local now
+  now=$(pgrep -P "$1" -x xbm-capture) && [[ $now != "$2" ]]
+}
+alone() { ! pgrep -P "$1"; }
 
 # v4l2 adds a camera on the board, a driver's test picture, and takes it from the service again.
 v4l2() {

@@ -134,7 +134,7 @@ check_machine() {
     fi
   done
 
-  need=$(grep -aoh 'GLIBC_2\.[0-9]*' "$tree/bin/xbm-agent" "$tree"/lib/xbm-agent/*.so | sed 's/GLIBC_//' | sort -Vu | tail -n1)
+  need=$(grep -aoh 'GLIBC_2\.[0-9]*' "$tree/bin/xbm-agent" "$tree"/lib/xbm-agent/* | sed 's/GLIBC_//' | sort -Vu | tail -n1)
   have=$(getconf GNU_LIBC_VERSION 2>/dev/null | sed 's/glibc //')
   if [ -z "$have" ]; then
     stop "C library: not glibc, which the program needs ($need or newer); use Debian 12 or Raspberry Pi OS 12"
@@ -160,7 +160,7 @@ check_machine() {
 
 # check_libraries asks the loader which libraries are missing.
 check_libraries() {
-  missing=$(ldd "$tree/bin/xbm-agent" 2>/dev/null | sed -n 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p' | sort -u)
+  missing=$(ldd "$tree/bin/xbm-agent" "$tree/lib/xbm-agent/xbm-capture" 2>/dev/null | sed -n 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p' | sort -u)
   names=$(for library in $missing; do
     case $library in
     libopencv_*.so.406) echo "$library" | sed 's/libopencv_\(.*\)\.so\.406/libopencv-\1406/' ;;

@@ -8,11 +8,11 @@ import (
 	"os"
 	"sync"
 
+	"xbmedge/agent/internal/capture"
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/pipeline"
 	"xbmedge/agent/internal/strangers"
-	"xbmedge/camera"
 	"xbmedge/internal/detect"
 	"xbmedge/internal/vision"
 )
@@ -21,7 +21,9 @@ import (
 type cameras struct {
 	app  *App
 	byID map[string]*pipeline.Camera // the enabled ones
-	off  []string
+	// counts are of their capture processes.
+	counts map[string]*capture.Counts
+	off    []string
 
 	topK      int
 	threshold float32
@@ -35,7 +37,8 @@ type cameras struct {
 // newCameras builds cameras and starts nothing.
 func (a *App) newCameras(cfg *config.Config, parts Parts) (_ *cameras, err error) {
 	set := &cameras{
-		app: a, byID: map[string]*pipeline.Camera{}, topK: cfg.Gallery.TopK, threshold: float32(cfg.Gallery.Threshold),
+		app: a, byID: map[string]*pipeline.Camera{}, counts: map[string]*capture.Counts{},
+		topK: cfg.Gallery.TopK, threshold: float32(cfg.Gallery.Threshold),
 		publisher: mqtt.NewPublisher(a.topics, a.client, a.clock, parts.Gallery, parts.Quant),
 		embedder:  &shared{embedder: parts.Embedder},
 	}
@@ -56,6 +59,8 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (_ *cameras, err error
 			set.off = append(set.off, id)
 			continue
 		}
+		eye := newEye(cam, a.log.With("camera", id))
+		set.counts[id] = &eye.counts
 		asked := &matcher{}
 		set.matchers = append(set.matchers, asked)
 		var told pipeline.Publisher = set.publisher
@@ -68,10 +73,12 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (_ *cameras, err error
 			return nil, err
 		}
 		set.byID[id], err = pipeline.New(cfg.Pipeline(id), pipeline.Deps{
-			Open:     func(context.Context) (pipeline.Source, error) { return OpenSource(cam, a.log) },
+			Open:     eye.open,
 			Embedder: set.embedder, Matcher: asked, Publisher: told, Results: parts.Results, Log: a.log,
 			Finder: finder, Strangers: known, Onlooker: onlooker,
-			Watch: func(loop string) pipeline.Heartbeat { return a.health.Stage("camera " + id + ": " + loop) },
+			Watch: func(loop string) pipeline.Heartbeat {
+				return eye.watched(loop, a.health.Stage("camera "+id+": "+loop))
+			},
 		})
 		if err != nil {
 			return nil, fmt.Errorf("camera %s: %w", id, err)
@@ -140,22 +147,6 @@ func (set *cameras) run(ctx context.Context) (faults []error) {
 	return faults
 }
 
-// SourceConfig returns where a configured camera's frames come from.
-func SourceConfig(c config.Camera) camera.Config {
-	return camera.Config{
-		Kind: camera.Kind(c.Kind), Address: c.Address, Width: c.Width, Height: c.Height, FPS: c.FPS, Timeout: c.Timeout,
-	}
-}
-
-// OpenSource opens a configured camera, clip or folder.
-func OpenSource(c config.Camera, log *slog.Logger) (pipeline.Source, error) {
-	src, err := camera.Open(SourceConfig(c), log)
-	if err != nil {
-		return nil, err
-	}
-	return frames{src}, nil
-}
-
 // shared lets several cameras take turns with one model.
 type shared struct {
 	mu       sync.Mutex
@@ -170,16 +161,7 @@ func (s *shared) Embed(dst []float32, f vision.Frame) error {
 	return s.embedder.Embed(dst, f)
 }
 
-// frames makes a camera's source a pipeline's.
-type frames struct{ camera.Source }
-
 var (
-	_ pipeline.Source    = frames{}
 	_ pipeline.Finder    = (*detect.Detector)(nil)
 	_ pipeline.Strangers = (*strangers.Strangers)(nil)
 )
-
-// Read fills f.
-func (s frames) Read(ctx context.Context, f *pipeline.Frame) error {
-	return s.Source.Read(ctx, (*camera.Frame)(f))
-}

@@ -64,7 +64,7 @@ func (a *App) Stats() stats.Stats {
 	for id, camera := range set.byID {
 		n := camera.Stats()
 		c := stats.Camera{
-			Online: n.Online, FPS: round(v.fps(id)), Frames: n.Processed, Skipped: n.Dropped, Failed: n.Failed, Events: n.Events,
+			Online: n.Online, FPS: round(v.fps(id)), Frames: n.Processed, Skipped: n.Dropped + set.counts[id].Dropped.Load(), Failed: n.Failed, Events: n.Events,
 			EmbedP50: milliseconds(n.EmbedP50), EmbedP95: milliseconds(n.EmbedP95),
 			Still: n.Still, Moving: n.Moving, Covered: n.Covered, Coverage: coverage(n),
 			Blurred: n.Blurred, Small: n.Small, Exposed: n.Exposed,

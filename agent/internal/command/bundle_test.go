@@ -20,9 +20,9 @@ import (
 	"xbmedge/internal/vision"
 )
 
-// TestMain makes this program xbm-agent where it is called to try a model.
+// TestMain makes this program xbm-agent where it is called to try a model or to read a camera.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == model.ChildCommand {
+	if len(os.Args) > 1 && (os.Args[1] == model.ChildCommand || os.Args[1] == "capture") {
 		os.Exit(cli.Execute(context.Background(), "xbm-agent", command.New().Run, os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())

@@ -59,7 +59,7 @@ func sourceFlags(f *cli.Flags) func() (path string, set []string) {
 }
 
 func diagnose(ctx context.Context, path string, set []string, asJSON bool, stdout io.Writer) error {
-	findings := doctor.Run(ctx, doctor.This(), path, set...)
+	findings := doctor.Run(ctx, doctor.This(ctx), path, set...)
 	faults, warnings := doctor.Count(findings)
 	var err error
 	if asJSON {

@@ -19,7 +19,7 @@ func galleryGroup() cli.Command {
 		Long: `What changes a gallery asks the agent that runs with it, which takes it up at once;
 where none runs, the file is changed.`,
 		Commands: []cli.Command{
-			galleryList(), galleryShow(), galleryStats(), galleryVerify(), galleryRemove(), galleryRm(), galleryForget(), galleryRename(),
+			galleryList(), galleryShow(), galleryStats(), galleryVerify(), galleryRemove(), galleryRm(), galleryForget(), galleryRename(), galleryName(),
 			galleryMerge(), galleryReject(), galleryUnreject(), galleryThreshold(), galleryExport(), galleryImport(), galleryReembed(),
 		},
 	}

@@ -105,6 +105,22 @@ func galleryRename() cli.Command {
 	}, func(o *curator.Outcome) string { return o.ID + " renamed" })
 }
 
+func galleryName() cli.Command {
+	return galleryCommand(cli.Command{
+		Name: "name", Args: "STRANGER NAME", Summary: "say what a stranger is, such as unknown-7",
+		Long: "Enrolls what a running agent has told as unknown-7, by the pictures it remembers of it. With the name of a\n" +
+			"thing that is enrolled, that thing gets them. From the next frame on it is told by its name.",
+		Examples: "xbm-agent gallery name --gallery things.gallery unknown-7 Bob",
+	}, func(args []string) (*control.Request, error) {
+		if len(args) != 2 {
+			return nil, cli.Usagef("gallery name: want a stranger's id, such as unknown-7, and a name")
+		}
+		return &control.Request{Op: "name", ID: args[0], Name: args[1]}, nil
+	}, func(o *curator.Outcome) string {
+		return fmt.Sprintf("enrolled as %s with %d embeddings; threshold %.3f", o.ID, o.Added, o.Threshold)
+	})
+}
+
 func galleryMerge() cli.Command {
 	return galleryCommand(cli.Command{
 		Name: "merge", Args: "ID OTHER...", Summary: "make one thing of several",

@@ -171,6 +171,17 @@ func TestTeachARunningAgent(t *testing.T) {
 	if _, err := run(t, "gallery", "remove", "--control", socket, "--gallery", things, "banana"); err != nil {
 		t.Fatal(err)
 	}
+	stranger := await(t, events, gallery.UnknownID)
+	if out, err := run(t, "gallery", "name", "--control", socket, "--gallery", things, stranger.Identity.ID, "Yellow"); err != nil || !strings.Contains(out, "enrolled as yellow") {
+		t.Fatalf("%s, %v", out, err)
+	}
+	await(t, events, "yellow")
+	if _, err := run(t, "gallery", "name", "--control", socket, "--gallery", things, stranger.Identity.ID, "Again"); err == nil || !strings.Contains(err.Error(), "no such stranger") {
+		t.Errorf("a stranger that has a name: %v", err)
+	}
+	if _, err := run(t, "gallery", "remove", "--control", socket, "--gallery", things, "yellow"); err != nil {
+		t.Fatal(err)
+	}
 	await(t, events, gallery.UnknownID)
 	if out, err := run(t, enroll("Fruit", "--camera", "shelf", "--seconds", "1")...); err != nil || !strings.Contains(out, "2 identities") {
 		t.Fatalf("%s, %v", out, err)

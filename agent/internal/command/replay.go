@@ -111,7 +111,7 @@ func (o *replayFlags) run(ctx context.Context, args []string, stdout, stderr io.
 }
 
 func source(cam config.Camera, log *slog.Logger) func(context.Context) (pipeline.Source, error) {
-	return func(context.Context) (pipeline.Source, error) { return app.OpenSource(cam, log) }
+	return func(ctx context.Context) (pipeline.Source, error) { return app.OpenSource(ctx, cam, log) }
 }
 
 // load returns the configuration with one camera, whose frames come from the clip.

@@ -40,8 +40,8 @@ func writeBundle(ctx context.Context, path string, set []string, out string, std
 		}
 	}
 	src := support.This(path, set)
-	src.Version = currentVersions()
-	src.Findings = doctor.Run(ctx, doctor.This(), path, set...)
+	src.Version = currentVersions(ctx)
+	src.Findings = doctor.Run(ctx, doctor.This(ctx), path, set...)
 	bundle := support.Gather(ctx, src)
 	if err := ctx.Err(); err != nil {
 		return err

@@ -12,7 +12,6 @@ import (
 
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/outbox"
-	"xbmedge/camera"
 	"xbmedge/internal/conf"
 )
 
@@ -98,25 +97,6 @@ type Metrics struct {
 	Listen string `yaml:"listen"` // auto, off, unix:/path or host:port
 }
 
-// Camera is one source of frames. Its key in the file is its slug.
-type Camera struct {
-	Enabled      bool          `yaml:"enabled"`
-	Kind         string        `yaml:"kind"`
-	Address      string        `yaml:"address"`
-	Username     string        `yaml:"username"`
-	PasswordFile string        `yaml:"password_file"`
-	Width        int           `yaml:"width"`
-	Height       int           `yaml:"height"`
-	FPS          float64       `yaml:"fps"`
-	Timeout      time.Duration `yaml:"timeout"`
-	Regions      Regions       `yaml:"regions"`
-}
-
-// SetDefaults fills a new camera.
-func (c *Camera) SetDefaults() {
-	*c = Camera{Enabled: true, FPS: 10, Timeout: 5 * time.Second, Regions: defaultRegions()}
-}
-
 // Default returns the configuration before any file.
 func Default() *Config {
 	return &Config{
@@ -165,11 +145,6 @@ func Read(path string, set ...string) (*Config, error) {
 	}
 	return c, nil
 }
-
-// maxTimeout keeps a camera that waits apart from one that hangs: it is less than the watchdog's patience.
-const maxTimeout = 15 * time.Second
-
-var slug = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
 
 // Validate reports every fault.
 func (c *Config) Validate() error {
@@ -232,60 +207,6 @@ func (c *Config) Validate() error {
 	check("metrics.listen", checkListen(c.Metrics.Listen))
 	c.validateCameras(&f)
 	return f.Err()
-}
-
-func (c *Config) validateCameras(f *conf.Faults) {
-	enabled := 0
-	for id, cam := range c.Cameras {
-		key := "cameras." + id
-		if !slug.MatchString(id) {
-			f.Addf(key, "a camera's name has 1 to 64 of a-z, 0-9, _ and -")
-		}
-		if reserved(id) {
-			f.Addf(key, "that name is a topic of the node; choose another")
-		}
-		kinds := []string{}
-		for _, k := range camera.Kinds() {
-			kinds = append(kinds, string(k))
-		}
-		oneOf(f, key+".kind", cam.Kind, kinds...)
-		if cam.Address == "" {
-			f.Addf(key+".address", "is empty; want a device, a URL, a clip or a folder")
-		}
-		if cam.Kind == string(camera.RTSP) && !strings.HasPrefix(cam.Address, "rtsp://") && !strings.HasPrefix(cam.Address, "rtsps://") {
-			f.Addf(key+".address", "want a URL that starts with rtsp://")
-		}
-		if cam.PasswordFile != "" && cam.Username == "" {
-			f.Addf(key+".username", "is empty, but there is a password_file")
-		}
-		if err := cam.Regions.check(); err != nil {
-			f.Addf(key+".regions", "%w", err)
-		}
-		if cam.FPS < 0 || cam.FPS > 1000 {
-			f.Addf(key+".fps", "%v; want 0 (all frames) to 1000", cam.FPS)
-		}
-		if cam.Width < 0 || cam.Height < 0 {
-			f.Addf(key, "width %d, height %d; want 0 (the camera's choice) or more", cam.Width, cam.Height)
-		}
-		if cam.Timeout <= 0 || cam.Timeout > maxTimeout {
-			f.Addf(key+".timeout", "%v; want more than 0s, up to %v: a camera that says nothing for longer is taken as hung", cam.Timeout, maxTimeout)
-		}
-		if cam.Enabled {
-			enabled++
-		}
-	}
-	if enabled == 0 {
-		f.Addf("cameras", "no camera is configured and enabled")
-	}
-}
-
-// reserved reports whether a name is one of the node's own topics in the contract.
-func reserved(id string) bool {
-	switch id {
-	case "status", "identity", "gallery", "update", "stats", "error":
-		return true
-	}
-	return false
 }
 
 var secretName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)

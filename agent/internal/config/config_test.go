@@ -26,6 +26,7 @@ func TestShippedFile(t *testing.T) {
 	var front config.Camera
 	front.SetDefaults()
 	front.Kind, front.Address, front.Width, front.Height = "device", "/dev/video0", 640, 480
+	front.Mask = []string{}
 	want.Cameras = map[string]config.Camera{"front_door": front}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the shipped file differs from the defaults (-want +got):\n%s", diff)

@@ -11,7 +11,6 @@ import (
 	"xbmedge/agent/internal/motion"
 	"xbmedge/agent/internal/pipeline"
 	"xbmedge/agent/internal/strangers"
-	"xbmedge/camera"
 )
 
 // Track turns frames into events; see pipeline.TrackConfig.
@@ -134,7 +133,7 @@ func (c *Config) Pipeline(id string) pipeline.Config {
 		regions = pipeline.RegionConfig{} // Validate has told
 	}
 	return pipeline.Config{
-		Camera: id, Live: camera.Kind(cam.Kind).Live(), FPS: cam.FPS, Regions: regions,
+		Camera: id, Live: cam.Source().Live(), FPS: cam.FPS, BackoffMax: longestPause, Regions: regions,
 		Motion:  motion.Config{Level: c.Motion.Level, MinArea: c.Motion.MinArea, MaxArea: c.Motion.MaxArea},
 		Gate:    c.Motion.Gate && !c.MQTT.PublishEmbeddings, // which are asked for of every frame
 		Quality: pipeline.GateConfig(c.Gates),

@@ -23,6 +23,9 @@ func (c *Curator) Handle(ctx context.Context, r *control.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Op == "name" { // only now that it is saved
+		c.forget(r.ID)
+	}
 	return outs[0], nil
 }
 

@@ -10,6 +10,7 @@
 //	remove     ids
 //	forget     vector
 //	rename     id, name
+//	name       id of a stranger, name of what it is: a new thing or one that is enrolled
 //	merge      id, ids: into id
 //	reject     id; one of pictures, samples, embedding, event
 //	unreject   vector
@@ -45,6 +46,15 @@ type Live interface {
 	Collect(ctx context.Context, camera string, d time.Duration) ([]Seen, error)
 	// Event returns what a match event was about, while it is remembered.
 	Event(id string) (Seen, bool)
+	// Latest returns what the latest events that told of an identity or a stranger were about.
+	Latest(identity string) []Seen
+}
+
+// Strangers are the unknown things that a running agent remembers.
+type Strangers interface {
+	// Vectors returns what one looks like.
+	Vectors(id string) ([][]float32, error)
+	Forget(id string) error
 }
 
 // Seen is a picture at the model's input size and its embedding.
@@ -64,7 +74,9 @@ type Parts struct {
 	// Use takes each new state of the gallery; nil where nobody waits for it.
 	Use  func(*gallery.Gallery) error
 	Live Live // nil where no cameras run
-	Log  *slog.Logger
+	// Strangers is nil where none are remembered.
+	Strangers Strangers
+	Log       *slog.Logger
 }
 
 // Curator carries out requests on one gallery, one after the other.

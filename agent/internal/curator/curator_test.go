@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -278,6 +280,7 @@ func (l live) Collect(context.Context, string, time.Duration) ([]curator.Seen, e
 	return []curator.Seen{l.seen}, nil
 }
 func (l live) Event(id string) (curator.Seen, bool) { return l.seen, id == "1.2-abc" }
+func (l live) Latest(string) []curator.Seen         { return nil }
 
 func TestFromACameraAndAnEvent(t *testing.T) {
 	f, err := vision.NewPreprocessor(16, 16).Resize(checked(250, 120, 10))
@@ -340,5 +343,41 @@ func TestWarnsOfLookAlikes(t *testing.T) {
 	out = ask(t, c, &control.Request{Op: "enroll", Name: "Blue", Pictures: []control.Picture{picture(t, "b", checked(10, 12, 240))}, Last: true})
 	if len(out.Warnings) != 0 {
 		t.Errorf("%q", out.Warnings)
+	}
+}
+
+// strangers are one that looks red.
+type strangers struct{ forgotten []string }
+
+func (s *strangers) Vectors(id string) ([][]float32, error) {
+	if id != "unknown-7" {
+		return nil, fmt.Errorf("%s is not remembered", id)
+	}
+	return [][]float32{{1, 0, 0}}, nil
+}
+
+func (s *strangers) Forget(id string) error {
+	s.forgotten = append(s.forgotten, id)
+	return nil
+}
+
+func TestNameAStranger(t *testing.T) {
+	known := &strangers{}
+	c, path := newCurator(t, curator.Parts{Strangers: known})
+	for _, r := range []control.Request{{Op: "name", ID: "unknown-8", Name: "Tomato"}, {Op: "name", ID: "unknown-7"}, {Op: "name", ID: "unknown-7", Name: "a/b"}} {
+		if _, err := c.Handle(t.Context(), &r); err == nil || len(known.forgotten) > 0 {
+			t.Errorf("%s as %q: %v, forgotten %v", r.ID, r.Name, err, known.forgotten)
+		}
+	}
+	out := ask(t, c, &control.Request{Op: "name", ID: "unknown-7", Name: "Tomato"})
+	if out.ID != "tomato" || out.Added != 1 || !slices.Equal(known.forgotten, []string{"unknown-7"}) {
+		t.Errorf("%+v, forgotten %v", out, known.forgotten)
+	}
+	if got := named(t, path, checked(255, 0, 0)); got != "tomato" {
+		t.Errorf("red is %q", got)
+	}
+	nobody, _ := newCurator(t, curator.Parts{})
+	if _, err := nobody.Handle(t.Context(), &control.Request{Op: "name", ID: "unknown-7", Name: "Tomato"}); err == nil {
+		t.Error("without strangers")
 	}
 }

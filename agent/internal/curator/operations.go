@@ -22,6 +22,7 @@ func operations() map[string]operation {
 		"remove":    {false, (*job).remove},
 		"forget":    {false, func(j *job) error { return j.g.RemoveVector(j.Vector) }},
 		"rename":    {false, func(j *job) error { j.out.ID = j.ID; return j.g.Rename(j.ID, j.Name) }},
+		"name":      {true, (*job).name},
 		"merge":     {false, (*job).merge},
 		"reject":    {false, (*job).reject},
 		"unreject":  {false, func(j *job) error { return j.g.Unreject(j.Vector) }},

@@ -39,12 +39,14 @@ func (p *patient) cameraChecks() []check {
 				p.lookAtDevice(r, key, cam)
 			case camera.Libcamera:
 				p.lookAtRibbon(r, cam)
-			case camera.RTSP:
+			case camera.RTSP, camera.HTTP:
 				p.lookAtStream(ctx, r, key, cam)
 			case camera.File:
 				p.lookAtClip(r, key, cam)
 			case camera.Dir:
 				p.lookAtFolder(r, key, cam)
+			case camera.Test:
+				r.ok("a test pattern, no camera")
 			}
 		}})
 	}
@@ -107,14 +109,18 @@ func (p *patient) joinGroup(f File, user, then string) string {
 }
 
 func (p *patient) lookAtStream(ctx context.Context, r *report, key string, cam config.Camera) {
+	example := "rtsp://host:554/path"
+	if cam.Kind == string(camera.HTTP) {
+		example = "http://host/path"
+	}
 	u, err := url.Parse(cam.Address)
 	if err != nil || u.Hostname() == "" {
-		r.fault("write "+key+" as rtsp://host:554/path, and user and password as username and password_file", "the address %s is no URL with a host", cam.Address)
+		r.fault("write "+key+" as "+example+", and user and password as username and password_file", "the address %s is no URL with a host", cam.Address)
 		return
 	}
 	port := u.Port()
 	if port == "" {
-		port = map[string]string{"rtsps": "322"}[u.Scheme]
+		port = map[string]string{"rtsps": "322", "http": "80", "https": "443"}[u.Scheme]
 		if port == "" {
 			port = "554"
 		}
@@ -124,7 +130,7 @@ func (p *patient) lookAtStream(ctx context.Context, r *report, key string, cam c
 	defer cancel()
 	conn, err := p.Dial(ctx, "tcp", address)
 	if err != nil {
-		n := network{host: u.Hostname(), address: address, key: key, service: "RTSP in the camera's settings"}
+		n := network{host: u.Hostname(), address: address, key: key, service: strings.ToUpper(cam.Kind) + " in the camera's settings"}
 		what, remedy := n.explain(err)
 		r.fault(remedy, "%s", what)
 		return
@@ -147,8 +153,8 @@ func (p *patient) lookAtClip(r *report, key string, cam config.Camera) {
 		r.fault(remedy, "%s", why)
 		return
 	}
-	if err := camera.Check(camera.Config{Kind: camera.File, Address: p.real(cam.Address)}); errors.Is(err, camera.ErrNoOpenCV) {
-		r.fault("install the package for this board, which has it, or take pictures or a motion-JPEG clip (.mjpeg)", "%s needs OpenCV, which this program was built without", cam.Address)
+	if cam.Source().NeedsOpenCV() && p.OpenCV.Err != nil {
+		r.fault("install the package for this board, which has it, or take pictures or a motion-JPEG clip (.mjpeg)", "%s needs OpenCV, which is not there", cam.Address)
 		return
 	}
 	r.ok("%s can be read", cam.Address)
@@ -179,7 +185,7 @@ func (p *patient) lookAtFolder(r *report, key string, cam config.Camera) {
 			pictures++
 		}
 	}
-	if pictures == 0 {
+	if pictures == 0 && !cam.Watch {
 		r.fault("put some there, or correct "+key, "%s has no pictures (.jpg, .jpeg or .png)", cam.Address)
 		return
 	}

@@ -92,7 +92,7 @@ func TestFindings(t *testing.T) {
 		},
 		{
 			"no OpenCV", func(b *bench) { b.OpenCV.Err = errors.New("none") },
-			doctor.Finding{Check: "program", Level: doctor.Fault, Found: "built without OpenCV and cannot read cameras", Remedy: "install the package"},
+			doctor.Finding{Check: "program", Level: doctor.Fault, Found: "does not run: no cameras of the kind", Remedy: "install the package"},
 		},
 		{
 			"32 bits of 64", func(b *bench) { b.Arch = "arm" },
@@ -484,7 +484,7 @@ func TestHang(t *testing.T) {
 
 // This machine, whatever it is: no panic, no end without a line for each check.
 func TestThisMachine(t *testing.T) {
-	findings := doctor.Run(t.Context(), doctor.This(), "")
+	findings := doctor.Run(t.Context(), doctor.This(t.Context()), "")
 	if len(findings) < 8 {
 		t.Errorf("only %+v", findings)
 	}

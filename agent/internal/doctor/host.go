@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"xbmedge/agent/internal/board"
+	"xbmedge/agent/internal/capture"
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/model"
 	"xbmedge/agent/internal/mqtt"
@@ -107,10 +108,10 @@ type Opened struct {
 const trialLimit = limit * 8 / 10
 
 // This returns the machine the program runs on.
-func This() *Host {
+func This(ctx context.Context) *Host {
 	h := &Host{
 		Root: "/", Arch: runtime.GOARCH, Machine: machine(), Version: cli.Version(),
-		TFLite: Part{tflite.Version(), tflite.Available()}, OpenCV: Part{camera.Version(), camera.Available()},
+		TFLite: Part{tflite.Version(), tflite.Available()}, OpenCV: opencv(ctx),
 		UID: os.Getuid(), User: strconv.Itoa(os.Getuid()), Limit: limit,
 		Now: time.Now, Synchronised: synchronised, Stat: stat, Access: unix.Access, OpenDevice: openDevice, Account: account,
 		Group: groupName, Space: space, Dial: (&net.Dialer{}).DialContext, Probe: mqtt.Probe, Systemd: systemd.System,
@@ -215,4 +216,10 @@ func reason(err error) string {
 		return at.Err.Error()
 	}
 	return err.Error()
+}
+
+// opencv asks the program that has it.
+func opencv(ctx context.Context) Part {
+	version, err := capture.OpenCV(ctx)
+	return Part{version, err}
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-
-	"xbmedge/camera"
 )
 
 // machineChecks look at what does not depend on a good configuration.
@@ -31,12 +29,12 @@ func (p *patient) lookAtProgram(_ context.Context, r *report) {
 		return
 	}
 	for _, cam := range p.cfg.Cameras {
-		if cam.Enabled && camera.Kind(cam.Kind).Live() {
-			r.fault("install the package for this board, which has it", "xbm-agent was built without OpenCV and cannot read cameras of the kind %s", cam.Kind)
+		if cam.Enabled && cam.Source().NeedsOpenCV() {
+			r.fault("install the package for this board, which has it", "the program xbm-capture, which has OpenCV, does not run: no cameras of the kind %s", cam.Kind)
 			return
 		}
 	}
-	r.ok("built without OpenCV: pictures and motion-JPEG clips only")
+	r.ok("without OpenCV: pictures, motion-JPEG clips and ribbon cameras only")
 }
 
 func (p *patient) lookAtPlatform(_ context.Context, r *report) {

@@ -79,7 +79,6 @@ func (c *Camera) capture(ctx context.Context, frames *exchange) error {
 		if good {
 			backoff = c.cfg.BackoffMin
 			complained = time.Time{}
-			c.setOnline(false)
 		}
 		if complained.IsZero() || time.Since(complained) >= complainEvery {
 			c.log.Warn("no frames from the camera; still trying", "error", err)
@@ -118,7 +117,12 @@ func (c *Camera) readAll(ctx context.Context, frames *exchange, beat Heartbeat) 
 	if err != nil {
 		return false, err
 	}
-	defer func() { err = errors.Join(err, src.Close()) }()
+	defer func() {
+		if good && c.cfg.Live && ctx.Err() == nil {
+			c.setOnline(false) // at once: closing may wait for a driver that hangs
+		}
+		err = errors.Join(err, src.Close())
+	}()
 	for {
 		beat.Beat()
 		f := <-frames.free // there is always one: three buffers, the worker and the exchange hold two at most

@@ -33,6 +33,7 @@ type Tap struct {
 
 type event struct {
 	id   string
+	who  string // identity's or stranger's id
 	seen curator.Seen
 }
 
@@ -101,6 +102,19 @@ func (t *Tap) Event(id string) (curator.Seen, bool) {
 	return curator.Seen{}, false
 }
 
+// Latest returns what the latest events that told of an identity or a stranger were about, the newest last.
+func (t *Tap) Latest(identity string) []curator.Seen {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var seen []curator.Seen
+	for _, e := range t.events {
+		if e.who == identity {
+			seen = append(seen, e.seen)
+		}
+	}
+	return seen
+}
+
 // camera sees what one camera's model sees.
 type camera struct {
 	tap     *Tap
@@ -150,18 +164,18 @@ type publisher struct {
 func (p *publisher) Event(e *pipeline.Event) error {
 	if e.Picture.Pix != nil {
 		if seen, err := p.camera.seen(e.Picture, e.Embedding, e.Time); err == nil { // a frame that the model took can be resized
-			p.camera.tap.remember(e.ID, seen)
+			p.camera.tap.remember(event{e.ID, e.Identity.ID, seen})
 		}
 	}
 	return p.Publisher.Event(e)
 }
 
-func (t *Tap) remember(id string, seen curator.Seen) {
+func (t *Tap) remember(latest event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.events = slices.DeleteFunc(t.events, func(e event) bool { return e.id == id }) // a better frame of the same track
+	t.events = slices.DeleteFunc(t.events, func(e event) bool { return e.id == latest.id }) // a better frame of the same track
 	if len(t.events) == maxEvents {
 		t.events = slices.Delete(t.events, 0, 1)
 	}
-	t.events = append(t.events, event{id, seen})
+	t.events = append(t.events, latest)
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"xbmedge/internal/htmlpage"
 	"xbmedge/internal/photos"
@@ -45,9 +46,9 @@ type qualityRow struct{ Name, Float, Int8, Difference string }
 
 // layerRow is a line of the table of layers.
 type layerRow struct {
-	Name, SQNR, Adds, MACs, Parameters string
-	Bar                                float64 // 0 to 100
-	Weak                               bool
+	Name, SQNR, Adds, Cost, MACs, Parameters string
+	Bar                                      float64 // 0 to 100
+	Weak                                     bool
 }
 
 // shown is a photo that int8 moved, and what the models find for it.
@@ -134,8 +135,11 @@ func (p *page) facts() {
 		if p.Method != "" {
 			add("Method", p.Method)
 		}
-		if n := len(p.FloatLayers); n > 0 {
-			add("Layers kept in float", fmt.Sprint(n))
+		if p.Chosen != "" {
+			add("It chose", p.Chosen)
+		}
+		if len(p.FloatLayers) > 0 {
+			add("Layers kept in float", strings.Join(p.FloatLayers, ", "))
 		}
 		add("Size of the float model", megabytes(p.FloatBytes))
 		add("Recall@1 it may lose", fmt.Sprintf("%.2f points", 100*p.MaxRecallDrop))
@@ -185,6 +189,9 @@ func (p *page) layers() {
 		}
 		if l.SQNR >= MaxSQNR {
 			row.SQNR = "no noise"
+		}
+		if l.Cost != nil {
+			row.Cost = fmt.Sprintf("%.5f", *l.Cost)
 		}
 		if l.MACs > 0 {
 			row.MACs, row.Parameters = millions(l.MACs), htmlpage.Count(l.Parameters)

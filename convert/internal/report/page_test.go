@@ -45,6 +45,12 @@ func example(t *testing.T, name string) *Report {
 		r.Layers = append(r.Layers, Layer{Name: name + string(rune('a'+i)), SQNR: float64(50 - 2*i), Added: 0.0123, MACs: 1000})
 	}
 	r.Layers[0].SQNR = MaxSQNR
+	for i := range r.Layers {
+		costs := 0.00125
+		r.Layers[i].Cost = &costs
+	}
+	r.Method, r.Chosen, r.FloatLayers = "auto", "kl, equalised weights", []string{"stem"}
+	r.Trials = []Trial{{Name: "mse", CosineMean: 0.99712, CosineP1: 0.98}, {Name: "kl", Failure: "XNNPACK does not take it"}}
 	return r
 }
 
@@ -60,14 +66,14 @@ func render(t *testing.T, r *Report) string {
 func TestPageHasAllItsParts(t *testing.T) {
 	html := render(t, example(t, "milk"))
 	p := htmltest.Parse(t, html)
-	for _, id := range []string{"summary", "quality", "cosines", "thresholds", "layers", "cost", "worst"} {
+	for _, id := range []string{"summary", "quality", "cosines", "thresholds", "layers", "trials", "cost", "worst"} {
 		if !p.IDs[id] {
 			t.Errorf("no element %q", id)
 		}
 	}
 	for _, want := range []string{
 		"No model was written.", "int8 loses too much", "few photos: milk", "1,234", "0.9912", "-0.1000", "0.087 %", "2 more layers", "no noise",
-		"7.00 ms (6.50)", "0 of 1", "3 of 3", "another neighbour", "cannot be read", "not known", "300.0 M",
+		"7.00 ms (6.50)", "0.00125", "kl, equalised weights", "stem", "0.99712", "XNNPACK does not take it", "0 of 1", "3 of 3", "another neighbour", "cannot be read", "not known", "300.0 M",
 	} {
 		if !strings.Contains(p.Text, want) {
 			t.Errorf("the page does not say %q", want)
@@ -93,7 +99,7 @@ func TestPageOfLittle(t *testing.T) {
 		"no pictures": {Model: "m", Type: "int8", ModelBytes: 1000, Layers: []Layer{{Name: "a", SQNR: 10}}},
 	} {
 		p := htmltest.Parse(t, render(t, r))
-		if p.IDs["quality"] || p.IDs["cosines"] || p.IDs["thresholds"] || p.IDs["cost"] || p.IDs["worst"] || p.IDs["layers"] != (r.Layers != nil) {
+		if p.IDs["quality"] || p.IDs["cosines"] || p.IDs["thresholds"] || p.IDs["trials"] || p.IDs["cost"] || p.IDs["worst"] || p.IDs["layers"] != (r.Layers != nil) {
 			t.Errorf("%s: the page has %v", name, p.IDs)
 		}
 	}

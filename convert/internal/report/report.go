@@ -10,10 +10,13 @@ type Report struct {
 	Type          string   `json:"type"`        // of the model asked for: int8 or float32
 	ModelBytes    int      `json:"model_bytes"` // its size
 	FloatBytes    int      `json:"float_bytes"`
-	Samples       int      `json:"samples"`            // calibration photos used
-	Seconds       float64  `json:"seconds"`            // that converting took, without measuring
-	PeakRSS       int      `json:"peak_rss,omitempty"` // bytes of memory at most until then, where that is known
+	Samples       int      `json:"samples"`               // calibration photos used
+	Seconds       float64  `json:"seconds"`               // that converting took, without measuring
+	CPUSeconds    float64  `json:"cpu_seconds,omitempty"` // of all processors until then, where that is known
+	PeakRSS       int      `json:"peak_rss,omitempty"`    // bytes of memory at most until then, where that is known
 	Method        string   `json:"method,omitempty"`
+	Chosen        string   `json:"chosen,omitempty"`       // what the method auto took
+	Trials        []Trial  `json:"trials,omitempty"`       // that it made, in their order
 	FloatLayers   []string `json:"float_layers,omitempty"` // kept in float in the int8 model
 	MaxRecallDrop float64  `json:"max_recall_drop"`
 	Failure       string   `json:"failure,omitempty"` // why no model was written
@@ -31,6 +34,16 @@ type Layer struct {
 	Added      float64 `json:"added"`   // noise ÷ signal that its inputs do not have, as a ratio of root mean squares
 	MACs       int64   `json:"macs"`
 	Parameters int     `json:"parameters"`
+	// Cost is one minus the mean cosine with this layer alone in int8; nil where it was not measured.
+	Cost *float64 `json:"cost,omitempty"`
+}
+
+// Trial is one way to quantise that the method auto measured, on calibration photos.
+type Trial struct {
+	Name       string  `json:"name"`
+	CosineMean float64 `json:"cosine_mean"`
+	CosineP1   float64 `json:"cosine_p1"`
+	Failure    string  `json:"failure,omitempty"` // why there are no figures
 }
 
 // MaxSQNR stands for no noise at all, in dB.

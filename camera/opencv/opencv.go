@@ -3,7 +3,9 @@
 
 //go:build cgo && gocv_videoio
 
-package camera
+// Package opencv reads cameras, streams and clips with OpenCV, which brings some 240 shared libraries into a process
+// and may hang inside a driver: only the program xbm-capture has it. It is the only importer of gocv.
+package opencv
 
 import (
 	"context"
@@ -16,6 +18,7 @@ import (
 
 	"gocv.io/x/gocv"
 
+	"xbmedge/camera"
 	"xbmedge/internal/vision"
 )
 
@@ -26,9 +29,7 @@ const (
 	propReadTimeout gocv.VideoCaptureProperties = 54
 )
 
-const defaultTimeout = 5 * time.Second
-
-// Available returns nil when OpenCV is compiled in, and otherwise ErrNoOpenCV.
+// Available returns nil when OpenCV is compiled in, and otherwise camera.ErrNoOpenCV.
 func Available() error { return nil }
 
 // Version returns the versions of gocv and OpenCV compiled in, or "".
@@ -36,28 +37,16 @@ func Version() string { return "gocv " + gocv.Version() + ", OpenCV " + gocv.Ope
 
 // video reads through OpenCV's VideoCapture.
 type video struct {
-	live    bool
+	cfg     camera.Config
 	capture *gocv.VideoCapture
 	bgr     gocv.Mat
 	rgb     gocv.Mat
 	seq     uint64
 }
 
-// openVideo names the backend, so that OpenCV does not try all it has, one louder than the other.
-func openVideo(cfg Config) (Source, error) {
-	var capture *gocv.VideoCapture
-	var err error
-	if cfg.Kind == Device {
-		capture, err = openDevice(cfg)
-	} else {
-		timeout := cfg.Timeout
-		if timeout <= 0 {
-			timeout = defaultTimeout
-		}
-		ms := gocv.VideoCaptureProperties(timeout.Milliseconds())
-		capture, err = gocv.VideoCaptureFileWithAPIParams(cfg.Address, gocv.VideoCaptureFFmpeg,
-			[]gocv.VideoCaptureProperties{propOpenTimeout, ms, propReadTimeout, ms})
-	}
+// Open opens a clip, a device, a stream, or libcamera's through GStreamer.
+func Open(cfg camera.Config) (camera.Source, error) {
+	capture, err := openCapture(cfg)
 	// gocv's own errors repeat the address with its password: they are replaced, not wrapped.
 	if err != nil {
 		return nil, errors.New(hint(cfg.Kind))
@@ -65,20 +54,35 @@ func openVideo(cfg Config) (Source, error) {
 	if !capture.IsOpened() {
 		return nil, errors.Join(errors.New(hint(cfg.Kind)), capture.Close())
 	}
-	return &video{live: cfg.Kind.Live(), capture: capture, bgr: gocv.NewMat(), rgb: gocv.NewMat()}, nil
+	return &video{cfg: cfg, capture: capture, bgr: gocv.NewMat(), rgb: gocv.NewMat()}, nil
 }
 
-func hint(k Kind) string {
+// openCapture names the backend, so that OpenCV does not try all it has, one louder than the other.
+func openCapture(cfg camera.Config) (*gocv.VideoCapture, error) {
+	switch cfg.Kind {
+	case camera.Device:
+		return openDevice(cfg)
+	case camera.Libcamera:
+		return gocv.VideoCaptureFileWithAPI(camera.LibcameraPipeline(cfg), gocv.VideoCaptureGstreamer)
+	}
+	ms := gocv.VideoCaptureProperties(cfg.Patience().Milliseconds())
+	return gocv.VideoCaptureFileWithAPIParams(cfg.Address, gocv.VideoCaptureFFmpeg,
+		[]gocv.VideoCaptureProperties{propOpenTimeout, ms, propReadTimeout, ms})
+}
+
+func hint(k camera.Kind) string {
 	switch k {
-	case Device:
+	case camera.Device:
 		return "no such camera, or another program has it"
-	case RTSP:
+	case camera.RTSP, camera.HTTP:
 		return "no answer, a wrong user or password, or no video stream"
+	case camera.Libcamera:
+		return "GStreamer's libcamerasrc gives no pictures; `rpicam-hello --list-cameras` shows what is there"
 	}
 	return "not a clip that OpenCV can read"
 }
 
-func openDevice(cfg Config) (*gocv.VideoCapture, error) {
+func openDevice(cfg camera.Config) (*gocv.VideoCapture, error) {
 	number, err := strconv.Atoi(strings.TrimPrefix(cfg.Address, "/dev/video"))
 	var capture *gocv.VideoCapture
 	if err == nil {
@@ -89,23 +93,32 @@ func openDevice(cfg Config) (*gocv.VideoCapture, error) {
 	if err != nil || !capture.IsOpened() {
 		return capture, err
 	}
-	for prop, value := range map[gocv.VideoCaptureProperties]float64{
-		gocv.VideoCaptureFrameWidth: float64(cfg.Width), gocv.VideoCaptureFrameHeight: float64(cfg.Height), gocv.VideoCaptureFPS: cfg.FPS,
+	if cfg.Format != "" { // before the size, which not every format has
+		capture.Set(gocv.VideoCaptureFOURCC, capture.ToCodec(cfg.Format))
+	}
+	for _, wish := range []struct {
+		property gocv.VideoCaptureProperties
+		value    float64
+	}{
+		{gocv.VideoCaptureFrameWidth, float64(cfg.Width)},
+		{gocv.VideoCaptureFrameHeight, float64(cfg.Height)},
+		{gocv.VideoCaptureFPS, cfg.FPS},
 	} {
-		if value > 0 {
-			capture.Set(prop, value)
+		if wish.value > 0 {
+			capture.Set(wish.property, wish.value)
 		}
 	}
 	capture.Set(gocv.VideoCaptureBufferSize, 1) // the newest frame, not the one of four frames ago
 	return capture, nil
 }
 
-func (v *video) Read(ctx context.Context, f *Frame) error {
+// Read takes the next frame. What is too large is not copied.
+func (v *video) Read(ctx context.Context, f *camera.Frame) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if !v.capture.Read(&v.bgr) || v.bgr.Empty() {
-		if v.live {
+		if v.cfg.Live() {
 			return errors.New("the camera gives no more frames")
 		}
 		if v.seq == 0 {
@@ -114,6 +127,9 @@ func (v *video) Read(ctx context.Context, f *Frame) error {
 		return io.EOF
 	}
 	captured := time.Now()
+	if err := camera.CheckSize(v.bgr.Cols(), v.bgr.Rows()); err != nil {
+		return err
+	}
 	if err := toRGB(&f.Frame, v.bgr, &v.rgb); err != nil {
 		return err
 	}
@@ -139,7 +155,7 @@ func toRGB(f *vision.Frame, src gocv.Mat, scratch *gocv.Mat) error {
 	if err != nil {
 		return fmt.Errorf("convert colours: %w", err)
 	}
-	shape(f, src.Cols(), src.Rows())
+	camera.Shape(f, src.Cols(), src.Rows())
 	copy(f.Pix, pix)
 	return nil
 }

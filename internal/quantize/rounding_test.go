@@ -1,0 +1,86 @@
+package quantize
+
+import (
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Weights in steps of the scale 1, of one output; what they round to by the way their inputs go together.
+func TestFeedBack(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		values  []float32
+		moments [][]float64 // upper triangle, from the diagonal on
+		want    []int8
+	}{
+		{"inputs that have nothing to do with each other", []float32{0.4, 0.4, -1.6}, [][]float64{{1, 0, 0}, {1, 0}, {1}}, []int8{0, 0, -2}},
+		{"inputs that are the same", []float32{0.4, 0.4}, [][]float64{{1, 0.999}, {1}}, []int8{1, 0}},
+		{"inputs that are opposite", []float32{0.4, 0.4}, [][]float64{{1, -0.999}, {1}}, []int8{0, 0}},
+		{"never beyond 127", []float32{127, 140}, [][]float64{{1, 0.5}, {1}}, []int8{127, 127}},
+	} {
+		ints := make([]int8, len(tc.values))
+		feedBack(ints, tc.values, 1, 0, kernel{outputs: 1, perOutput: len(tc.values), inputs: len(tc.values)}, factor(tc.moments))
+		if diff := cmp.Diff(tc.want, ints); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
+		}
+	}
+}
+
+func TestFactor(t *testing.T) {
+	got := factor([][]float64{{4, 2, -2}, {10, 5}, {21}})
+	want := [][]float64{{2, 1, -1}, {3, 2}, {4}} // RᵀR of these is what was given
+	for i := range want {
+		for j := range want[i] {
+			if math.Abs(got[i][j]-want[i][j]) > 1e-12 {
+				t.Errorf("row %d: %v, want %v", i, got[i], want[i])
+			}
+		}
+	}
+}
+
+func TestDot(t *testing.T) {
+	for n := range 10 {
+		a, b, want := make([]float64, n), make([]float64, n), 0.0
+		for i := range n {
+			a[i], b[i] = float64(i+1), float64(i-3)
+			want += a[i] * b[i]
+		}
+		if got := dot(a, b); got != want {
+			t.Errorf("%d values: %g, want %g", n, got, want)
+		}
+	}
+}
+
+// Ranges that cut a tenth of the values shift the means of all that follows. The empirical correction must take most of
+// it back, the analytic one cannot; the network pads symmetrically, so the maps its convolutions see are wider than
+// those whose means are known.
+func TestEmpiricalBias(t *testing.T) {
+	net, w := unevenBackbone(t, "mobilenetv2_torch", 64)
+	frames := randomFrames(32, 64, 1)
+	cal := calibrate(t, net, w, frames)
+	want := cal.layers[len(cal.layers)-1].means
+	shift := map[BiasCorrection]float64{}
+	for _, b := range []BiasCorrection{Analytic, Empirical} {
+		m, _, err := Quantize(net, w, cal, Options{Method: Percentile, Percentile: 95, Rounding: Nearest, BiasCorrection: b})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]float64, len(want))
+		k := m.Outputs[0]
+		quant := m.Tensors[k].Quant
+		for _, out := range outputs(t, encode(t, m), frames) {
+			for c, v := range out {
+				got[c] += float64(quant.Scale[0]) * float64(int64(v)-quant.ZeroPoint[0]) / float64(len(frames))
+			}
+		}
+		for c := range want {
+			shift[b] += math.Abs(got[c] - want[c])
+		}
+	}
+	t.Log(shift)
+	if shift[Empirical] > shift[Analytic]/2 {
+		t.Errorf("shifts of the embedding's means %v, want the empirical one's half of the analytic one's or less", shift)
+	}
+}
