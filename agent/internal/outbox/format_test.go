@@ -124,6 +124,19 @@ func TestFlippedBits(t *testing.T) {
 	t.Logf("%d bits flipped", flips)
 }
 
+// Events that another segment has already are passed over.
+func TestCopies(t *testing.T) {
+	s := newSample(10, rand.New(rand.NewPCG(7, 8)))
+	var got []uint64
+	l := load(7, s.data, 4, func(f finding) { got = append(got, f.seq) })
+	if diff := cmp.Diff([]uint64{5, 6, 7, 8, 9, 10}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if n := l.count(0, 10); n != 6 {
+		t.Errorf("%d events are counted, want 6", n)
+	}
+}
+
 func TestHeader(t *testing.T) {
 	want := header{number: 9, next: 77, acked: 12, boot: [16]byte{1, 2, 3}}
 	b := want.encode()
