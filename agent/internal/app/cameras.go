@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/mqtt"
@@ -14,6 +15,7 @@ import (
 	"xbmedge/agent/internal/strangers"
 	"xbmedge/camera"
 	"xbmedge/internal/detect"
+	"xbmedge/internal/gallery"
 	"xbmedge/internal/vision"
 )
 
@@ -26,6 +28,7 @@ type cameras struct {
 	topK      int
 	threshold float32
 	matchers  []*matcher // of the enabled cameras
+	gallery   atomic.Pointer[gallery.Gallery]
 	publisher *mqtt.Publisher
 	embedder  *shared
 	strangers *strangers.Strangers // nil: none are remembered
@@ -63,6 +66,10 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (_ *cameras, err error
 		if parts.Tap != nil {
 			onlooker, told = parts.Tap.Camera(id, set.publisher)
 		}
+		var viewer pipeline.Viewer // stays nil without a scene
+		if parts.Scene != nil {
+			viewer, told = parts.Scene.Camera(id, told)
+		}
 		finder, err := set.finder(cfg, id)
 		if err != nil {
 			return nil, err
@@ -70,7 +77,7 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (_ *cameras, err error
 		set.byID[id], err = pipeline.New(cfg.Pipeline(id), pipeline.Deps{
 			Open:     func(context.Context) (pipeline.Source, error) { return OpenSource(cam, a.log) },
 			Embedder: set.embedder, Matcher: asked, Publisher: told, Results: parts.Results, Log: a.log,
-			Finder: finder, Strangers: known, Onlooker: onlooker,
+			Finder: finder, Strangers: known, Onlooker: onlooker, Viewer: viewer,
 			Watch: func(loop string) pipeline.Heartbeat { return a.health.Stage("camera " + id + ": " + loop) },
 		})
 		if err != nil {
