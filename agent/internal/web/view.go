@@ -17,6 +17,8 @@ const (
 	shownStrangers = 12
 	shownThings    = 200
 	shownPictures  = 24 // of one thing
+	// alike is the share of the threshold from which on a stranger may well be the thing it is most like.
+	alike = 0.75
 )
 
 // view is what the templates are given. Only what the part needs is filled in; all of it for the whole page, but for the
@@ -39,7 +41,6 @@ type eventView struct {
 	event
 	Title   string
 	Picture bool
-	Percent string // of the score
 }
 
 type strangerView struct {
@@ -90,7 +91,7 @@ func (s *Server) view(session, part string) *view {
 func (s *Server) events() []eventView {
 	var events []eventView
 	for _, e := range s.parts.Scene.latest() {
-		events = append(events, eventView{e, title(e.Identity, e.Known), e.picture.Pix != nil, fmt.Sprintf("%.0f %%", 100*e.Score)})
+		events = append(events, eventView{e, title(e.Identity, e.Known), e.picture.Pix != nil})
 	}
 	return events
 }
@@ -106,7 +107,11 @@ func (v *view) strangers(ids []string, names map[string]string) {
 			continue
 		}
 		e := &v.Events[at]
-		v.Strangers = append(v.Strangers, strangerView{id, e, names[e.Nearest.ID]})
+		like := ""
+		if e.Score >= alike*e.Threshold {
+			like = names[e.Nearest.ID]
+		}
+		v.Strangers = append(v.Strangers, strangerView{id, e, like})
 	}
 	v.Strangers = append(v.Strangers, without...)
 	v.More = max(0, len(v.Strangers)-shownStrangers)

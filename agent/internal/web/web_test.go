@@ -77,7 +77,7 @@ func parts(t *testing.T, token string) (Parts, *changes) {
 	for _, e := range []pipeline.Event{
 		{ID: "1.000001-aaaaaa", Camera: "shelf", Known: true, Identity: gallery.Identity{ID: "cup", Name: "Cup <b>"}, Score: 0.9, Picture: picture},
 		{
-			ID: "2.000001-bbbbbb", Camera: "shelf", Identity: gallery.Identity{ID: "unknown-7", Name: nasty}, Score: 0.4, Picture: picture,
+			ID: "2.000001-bbbbbb", Camera: "shelf", Identity: gallery.Identity{ID: "unknown-7", Name: nasty}, Score: 0.4, Threshold: 0.5, Picture: picture,
 			TopK: []gallery.Candidate{{Identity: gallery.Identity{ID: "pen", Name: nasty}, Score: 0.4}},
 		},
 	} {

@@ -126,6 +126,7 @@ async function watch(figure) {
         img.src = url;
         await img.decode();
         if (before) URL.revokeObjectURL(before);
+        stage.style.maxWidth = `calc(70vh * ${img.naturalWidth / img.naturalHeight})`; // all of it is seen at once
         img.hidden = false;
         none.hidden = true;
         draw(stage, things);
