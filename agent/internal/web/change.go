@@ -101,11 +101,11 @@ func message(what string, r *control.Request, out *curator.Outcome) string {
 	var text string
 	switch what {
 	case "name":
-		text = fmt.Sprintf("%s is %s from now on.", r.ID, r.Name)
+		text = fmt.Sprintf("%s is %s from now on; the threshold is %.3f.", r.ID, r.Name, out.Threshold)
 	case "reject":
 		text = fmt.Sprintf("Noted: that is not %s. What looks like it will not be called so.", r.ID)
 	case "enroll":
-		text = fmt.Sprintf("%s: %d pictures added, %d left out.", r.Name, out.Added, len(out.Refused)+out.Dropped)
+		text = fmt.Sprintf("%s: %d pictures added, %d left out; the threshold is %.3f.", r.Name, out.Added, len(out.Refused)+out.Dropped, out.Threshold)
 	case "rename":
 		text = fmt.Sprintf("%s is called %s now.", r.ID, r.Name)
 	case "remove":

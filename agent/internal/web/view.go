@@ -119,6 +119,7 @@ func (v *view) strangers(ids []string, names map[string]string) {
 }
 
 func (v *view) things(g *gallery.Gallery, entries []gallery.Entry) {
+	slices.SortStableFunc(entries, func(a, b gallery.Entry) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
 	v.More = max(0, len(entries)-shownThings)
 	for _, e := range entries[:len(entries)-v.More] {
 		t := thingView{Entry: e}
