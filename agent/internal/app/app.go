@@ -20,13 +20,15 @@ import (
 	"xbmedge/agent/internal/pipeline"
 	"xbmedge/agent/internal/systemd"
 	"xbmedge/agent/internal/tap"
+	"xbmedge/agent/internal/web"
 	"xbmedge/internal/gallery"
 )
 
-// Parts are what the agent is given ready made. Results and Tap may be nil.
+// Parts are what the agent is given ready made. Results, Tap and Scene may be nil.
 type Parts struct {
 	Embedder pipeline.Embedder // used by one camera at a time
 	Tap      *tap.Tap          // sees what the cameras see
+	Scene    *web.Scene        // shows it to people
 	Quant    string            // what the model computes with, such as int8
 	Gallery  *gallery.Gallery
 	Results  pipeline.Results

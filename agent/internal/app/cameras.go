@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"xbmedge/agent/internal/capture"
 	"xbmedge/agent/internal/config"
@@ -14,6 +15,7 @@ import (
 	"xbmedge/agent/internal/pipeline"
 	"xbmedge/agent/internal/strangers"
 	"xbmedge/internal/detect"
+	"xbmedge/internal/gallery"
 	"xbmedge/internal/vision"
 )
 
@@ -28,6 +30,7 @@ type cameras struct {
 	topK      int
 	threshold float32
 	matchers  []*matcher // of the enabled cameras
+	gallery   atomic.Pointer[gallery.Gallery]
 	publisher *mqtt.Publisher
 	embedder  *shared
 	strangers *strangers.Strangers // nil: none are remembered
@@ -68,6 +71,10 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (_ *cameras, err error
 		if parts.Tap != nil {
 			onlooker, told = parts.Tap.Camera(id, set.publisher)
 		}
+		var viewer pipeline.Viewer // stays nil without a scene
+		if parts.Scene != nil {
+			viewer, told = parts.Scene.Camera(id, told)
+		}
 		finder, err := set.finder(cfg, id)
 		if err != nil {
 			return nil, err
@@ -75,7 +82,7 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (_ *cameras, err error
 		set.byID[id], err = pipeline.New(cfg.Pipeline(id), pipeline.Deps{
 			Open:     eye.open,
 			Embedder: set.embedder, Matcher: asked, Publisher: told, Results: parts.Results, Log: a.log,
-			Finder: finder, Strangers: known, Onlooker: onlooker,
+			Finder: finder, Strangers: known, Onlooker: onlooker, Viewer: viewer,
 			Watch: func(loop string) pipeline.Heartbeat {
 				return eye.watched(loop, a.health.Stage("camera "+id+": "+loop))
 			},

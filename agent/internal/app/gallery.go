@@ -29,6 +29,7 @@ func (set *cameras) setGallery(g *gallery.Gallery) error {
 		m.at.Store(first.Fork())
 	}
 	set.publisher.SetGallery(g)
+	set.gallery.Store(g)
 	for _, c := range set.byID {
 		c.LookAnew()
 	}

@@ -20,6 +20,7 @@ import (
 	"xbmedge/agent/internal/results"
 	"xbmedge/agent/internal/systemd"
 	"xbmedge/agent/internal/tap"
+	"xbmedge/agent/internal/web"
 	"xbmedge/camera"
 	"xbmedge/internal/atomicfile"
 	"xbmedge/internal/cli"
@@ -91,6 +92,9 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 		Embedder: with.model, Tap: tap.New(with.model.InputSize()), Quant: with.model.Model().Quant, Gallery: g, Manager: manager,
 		Board: board.New("/"), Log: log,
 	}
+	if cfg.Web.On() {
+		parts.Scene = web.NewScene()
+	}
 	if o.results != "" {
 		file, failed := results.Create(o.results)
 		if failed != nil {
@@ -107,8 +111,19 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 	log.Info("agent starts", "node", cfg.Node, "model", with.model.Model().Name, "identities", len(g.Entries()),
 		"embeddings", g.Len(), "threshold", g.Threshold())
 	r.app, r.parts = a, parts
-	if socket := o.socket(); socket != "" {
+	socket := o.socket()
+	if socket != "" || parts.Scene != nil {
 		r.curator = curator.New(curatorParts(cfg, a, with.model, parts.Tap, log))
+	}
+	if parts.Scene != nil {
+		page, failed := openPage(cfg, a, r.curator, parts.Scene, log) //nolint:contextcheck // it ends with Close
+		if failed != nil {
+			log.Error("no web page; all else goes on", "error", failed)
+		} else {
+			defer func() { err = errors.Join(err, page.Close()) }()
+		}
+	}
+	if socket != "" {
 		server, failed := control.Listen(socket, r.curator, log) //nolint:contextcheck // it ends with Close
 		if failed != nil {
 			return failed

@@ -33,6 +33,7 @@ type Config struct {
 	Strangers Strangers         `yaml:"strangers"`
 	Thermal   Thermal           `yaml:"thermal"`
 	Metrics   Metrics           `yaml:"metrics"`
+	Web       Web               `yaml:"web"`
 	Cameras   map[string]Camera `yaml:"cameras"`
 }
 
@@ -118,6 +119,7 @@ func Default() *Config {
 		Strangers: Strangers{Keep: 200},
 		Thermal:   Thermal{Limit: 75, MinShare: 0.2},
 		Metrics:   Metrics{Listen: "auto"},
+		Web:       Web{Listen: "off"},
 	}
 }
 
@@ -205,6 +207,7 @@ func (c *Config) Validate() error {
 		f.Addf("thermal.min_share", "%v; want more than 0, up to 1", s)
 	}
 	check("metrics.listen", checkListen(c.Metrics.Listen))
+	check("web.listen", c.Web.check())
 	c.validateCameras(&f)
 	return f.Err()
 }
@@ -257,6 +260,7 @@ func (c *Config) RestartNeeded(other *Config) []string {
 		{"thermal", c.Thermal == other.Thermal},
 		{"strangers", c.Strangers == other.Strangers},
 		{"metrics", c.Metrics == other.Metrics},
+		{"web", c.Web == other.Web},
 	} {
 		if !k.equal {
 			keys = append(keys, k.name)

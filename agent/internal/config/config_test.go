@@ -190,3 +190,51 @@ func TestAllMissingPasswords(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// The page is for this machine unless there is a token, and the token one that nobody guesses.
+func TestWeb(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"good": "0123456789abcdef\n", "short": "secret-0123\n", "empty": "\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ listen, token, want string }{
+		{"off", "", ""},
+		{"127.0.0.1:8090", "", ""},
+		{"localhost:8090", "", ""},
+		{"[::1]:8090", "", ""},
+		{"[::ffff:127.0.0.1]:8090", "", ""},
+		{":8090", "good", ""},
+		{"127.0.0.1:8090", "good", ""},
+		{":8090", "", "web.listen: :8090 can be reached from other machines: name a file that holds a token in web.token_file"},
+		{"0.0.0.0:8090", "", "can be reached from other machines"},
+		{"[::]:8090", "", "can be reached from other machines"},
+		{"board.lan:8090", "", "can be reached from other machines"},
+		{"localhost.lan:8090", "", "can be reached from other machines"},
+		{"192.168.1.7:8090", "", "can be reached from other machines"},
+		{"8090", "", "want off or host:port"},
+		{"127.0.0.1:", "", "want off or host:port"},
+		{"127.0.0.1:8090", "short", "web.token_file: the token is too short"},
+		{":8090", "empty", "web.token_file"},
+		{":8090", "none", "web.token_file: open"},
+	} {
+		set := []string{"web.listen=" + tt.listen}
+		if tt.token != "" {
+			set = append(set, "web.token_file="+filepath.Join(dir, tt.token))
+		}
+		c, err := load(t, minimal, set...)
+		switch {
+		case tt.want == "" && err != nil:
+			t.Errorf("%s with %q: %v", tt.listen, tt.token, err)
+		case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "secret-0123")):
+			t.Errorf("%s with %q: %v, want %q", tt.listen, tt.token, err, tt.want)
+		case err == nil && (c.Web.On() != (tt.listen != "off") || tt.token == "good" && c.Web.Token != "0123456789abcdef"):
+			t.Errorf("%s with %q: %+v", tt.listen, tt.token, c.Web)
+		}
+	}
+	c, err := load(t, minimal, "web.token_file="+filepath.Join(dir, "good"))
+	if err != nil || len(c.Secrets()) != 1 || c.PasswordFiles()["web.token_file"] == "" {
+		t.Errorf("%v, %d secrets, files %v", err, len(c.Secrets()), c.PasswordFiles())
+	}
+}

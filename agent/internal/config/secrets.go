@@ -27,6 +27,16 @@ func (c *Config) ReadPasswords(path string) error {
 		}
 		c.MQTT.Password = password
 	}
+	if c.Web.TokenFile != "" {
+		token, err := readSecret(c.Web.TokenFile, path)
+		if err == nil {
+			err = checkToken(token)
+		}
+		if err != nil {
+			faults = append(faults, fmt.Errorf("web.token_file: %w", err))
+		}
+		c.Web.Token = token
+	}
 	for _, id := range slices.Sorted(maps.Keys(c.Cameras)) {
 		cam := c.Cameras[id]
 		if cam.Username == "" {
@@ -56,6 +66,9 @@ func (c *Config) PasswordFiles() map[string]string {
 	files := map[string]string{}
 	if c.MQTT.PasswordFile != "" {
 		files["mqtt.password_file"] = c.MQTT.PasswordFile
+	}
+	if c.Web.TokenFile != "" {
+		files["web.token_file"] = c.Web.TokenFile
 	}
 	for id, cam := range c.Cameras {
 		if cam.PasswordFile != "" {
@@ -110,7 +123,7 @@ func readSecret(name, config string) (string, error) {
 
 // Secrets returns the passwords that the configuration holds, in all places, for those who print texts.
 func (c *Config) Secrets() []string {
-	secrets := []string{c.MQTT.Password}
+	secrets := []string{c.MQTT.Password, c.Web.Token}
 	addresses := []string{c.MQTT.Broker}
 	for _, cam := range c.Cameras {
 		addresses = append(addresses, cam.Address)

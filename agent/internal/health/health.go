@@ -49,9 +49,29 @@ func (m *Monitor) Hung(limit time.Duration) []string {
 	defer m.mu.Unlock()
 	var hung []string
 	for _, s := range m.stages {
-		if time.Since(s.started)-time.Duration(s.last.Load()) > limit {
+		if s.silent() > limit {
 			hung = append(hung, s.name)
 		}
 	}
 	return hung
 }
+
+// State is how a stage is.
+type State struct {
+	Name   string
+	Silent time.Duration // since its latest beat
+}
+
+// States returns all stages, in the order in which they began.
+func (m *Monitor) States() []State {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	states := make([]State, 0, len(m.stages))
+	for _, s := range m.stages {
+		states = append(states, State{s.name, s.silent()})
+	}
+	return states
+}
+
+// silent returns how long ago the latest beat was.
+func (s *Stage) silent() time.Duration { return time.Since(s.started) - time.Duration(s.last.Load()) }

@@ -41,3 +41,21 @@ func TestBeatAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations a beat", n)
 	}
 }
+
+func TestStates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m health.Monitor
+		first, second := m.Stage("first"), m.Stage("second")
+		time.Sleep(3 * time.Second)
+		second.Beat()
+		time.Sleep(time.Second)
+		want := []health.State{{Name: "first", Silent: 4 * time.Second}, {Name: "second", Silent: time.Second}}
+		if diff := cmp.Diff(want, m.States()); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+		first.End()
+		if got := m.States(); len(got) != 1 || got[0].Name != "second" {
+			t.Errorf("%+v", got)
+		}
+	})
+}

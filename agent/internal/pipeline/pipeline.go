@@ -115,6 +115,7 @@ type Deps struct {
 	Finder    Finder                      // for RegionDetector
 	Strangers Strangers                   // gives what is unknown an id; nil: it is all gallery.UnknownID
 	Onlooker  Onlooker                    // sees what the model sees
+	Viewer    Viewer                      // sees what people are shown
 	Trace     func(*Trace)                // is told why, after each frame
 	Now       func() time.Time            // nil: time.Now
 	NewID     func(time.Time) string      // makes an event's id, of which the contract has the form; nil: NewEventID
@@ -148,13 +149,14 @@ type Camera struct {
 	tracker  *tracker
 	presence []*presence // of each fixed region
 	slots    [maxRegions]sighting
-	seen     int           // slots in use for the latest frame
-	empty    sighting      // of a frame without a region
-	reported bool          // a result of the present frame has been written
-	trace    *tracer       // may be nil
-	wanted   bool          // the onlooker waits for the present frame
-	idle     bool          // nothing has come since the tracks were ended for want of frames
-	inModel  time.Duration // of the present frame
+	seen     int               // slots in use for the latest frame
+	shown    [maxRegions]Thing // to the viewer
+	empty    sighting          // of a frame without a region
+	reported bool              // a result of the present frame has been written
+	trace    *tracer           // may be nil
+	wanted   bool              // the onlooker waits for the present frame
+	idle     bool              // nothing has come since the tracks were ended for want of frames
+	inModel  time.Duration     // of the present frame
 
 	droppedBefore                                uint64 // when the latest frame was processed
 	captured, dropped, processed, failed, events atomic.Uint64

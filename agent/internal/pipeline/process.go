@@ -138,6 +138,7 @@ func (c *Camera) tell(f *Frame, changed []Event, gate string) {
 		c.publishState(f.Captured)
 	}
 	c.trace.end(gate, c.tracker)
+	c.show(f)
 	if c.seen == 0 && !c.reported {
 		c.empty.decision.Score = -1
 		c.report(f, &c.empty, false)
