@@ -119,7 +119,7 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 		if failed != nil {
 			log.Error("no web page; all else goes on", "error", failed)
 		} else {
-			defer func() { err = errors.Join(err, page.Close()) }()
+			defer func() { err = errors.Join(err, page.Close()) }() //nolint:contextcheck // it ends after ctx, in a second at most
 		}
 	}
 	if socket != "" {
