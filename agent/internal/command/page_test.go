@@ -103,7 +103,7 @@ func TestThePage(t *testing.T) {
 
 	browser.Type(card+" input[name=name]", "Lemon <i>")
 	browser.Click(card + " .inline button")
-	lemon := await(t, events, "lemon-i")
+	await(t, events, "lemon-i")
 	browser.Await(`!document.querySelector('` + card + `')`)
 	browser.Await(`document.querySelector("[data-camera=shelf] .box.known span").textContent.startsWith("Lemon <i> ")`)
 	browser.Await(`[...document.querySelectorAll("#things .title")].some(e => e.textContent == "Lemon <i>")`)
@@ -116,7 +116,7 @@ func TestThePage(t *testing.T) {
 	browser.Click(`#events [data-key="` + leek.EventID + `"] form button`)
 	browser.Await(`document.querySelector("#said.bad").textContent.includes("Leek's embedding")`) // it is: that is an enrolled picture
 	show(t, shown, class("Lemon")[0])
-	_ = lemon
+	browser.Await(`document.querySelector("[data-camera=shelf] .box.known span").textContent.startsWith("Lemon <i> ")`)
 
 	browser.Type("#enroll input[name=name]", "Fruit")
 	browser.Eval(`document.querySelector("#enroll input[name=seconds]").value = 1`)

@@ -46,7 +46,7 @@ func (s *Server) part(w http.ResponseWriter, r *http.Request, session string) {
 
 func isPart(name string) bool {
 	switch name {
-	case "cameras", "strangers", "events", "things", "thresholds", "health":
+	case "cameras", "strangers", "events", "things", "thresholds", "health", "names":
 		return true
 	}
 	return false

@@ -139,7 +139,7 @@ func TestNamesAreEscaped(t *testing.T) {
 	post := form(s, c, "name", nasty, "id", "unknown-7")
 	for _, w := range []*httptest.ResponseRecorder{
 		ask(s, "/", ""), ask(s, "/part/events", ""), ask(s, "/part/strangers", ""), ask(s, "/part/things", ""), ask(s, "/part/thresholds", ""),
-		ask(s, "/part/health", ""), ask(s, "/part/cameras", ""), ask(s, "/do/name", post, c), ask(s, "/do/reject", form(s, c, "id", nasty), c),
+		ask(s, "/part/health", ""), ask(s, "/part/names", ""), ask(s, "/part/cameras", ""), ask(s, "/do/name", post, c), ask(s, "/do/reject", form(s, c, "id", nasty), c),
 	} {
 		body := w.Body.String()
 		if w.Code != 200 && w.Code != 400 {

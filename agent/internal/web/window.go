@@ -39,8 +39,6 @@ type shot struct {
 	number int64 // its time in Unix microseconds, so that numbers of another run are others
 	at     time.Time
 	things []pipeline.Thing
-	width  int // of the camera's frame, in pixels
-	height int
 
 	once  sync.Once
 	frame vision.Frame // until it is encoded
@@ -61,7 +59,7 @@ func (w *window) See(f *pipeline.Frame, things []pipeline.Thing) {
 	w.mu.Unlock()
 	now := time.Now()
 	s := &shot{
-		number: now.UnixMicro(), at: now, things: slices.Clone(things), width: f.Width, height: f.Height,
+		number: now.UnixMicro(), at: now, things: slices.Clone(things),
 		frame: vision.Frame{Width: f.Width, Height: f.Height, Pix: append(memory[:0], f.Pix...)},
 	}
 	w.mu.Lock()

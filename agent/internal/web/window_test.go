@@ -153,3 +153,28 @@ func TestScene(t *testing.T) {
 		t.Error("the first is still there")
 	}
 }
+
+// Who waits for a camera gets the picture of the one that has taken its place, after a reload.
+func TestAnotherCameraInItsPlace(t *testing.T) {
+	s := NewScene()
+	old, _ := s.Camera("cam", nowhere{})
+	got := make(chan *shot)
+	go func() {
+		shot, err := s.window("cam").look(t.Context(), 0)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- shot
+	}()
+	for !old.Looks() {
+		time.Sleep(time.Millisecond) // until it waits
+	}
+	v, _ := s.Camera("cam", nowhere{})
+	if !v.Looks() {
+		t.Error("the new camera is not asked")
+	}
+	v.See(frame(4, 4, 1), nil)
+	if shot := <-got; len(shot.frame.Pix) != 48 {
+		t.Errorf("%+v", shot)
+	}
+}

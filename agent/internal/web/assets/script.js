@@ -96,7 +96,7 @@ async function send(form) {
   button.disabled = false;
   button.textContent = label;
   if (said.ok) form.reset();
-  if (document.activeElement) document.activeElement.blur();
+  if (form.contains(document.activeElement)) document.activeElement.blur();
   say(said.message, said.ok);
   for (const part of document.querySelectorAll("[data-part]")) {
     if (part.version || part.children.length) refresh(part);

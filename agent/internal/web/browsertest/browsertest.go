@@ -66,8 +66,8 @@ func Start(t testing.TB) *Browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, //nolint:gosec // the browser of this machine
-		"--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-dev-shm-usage",
+	//nolint:gosec // a browser of this machine
+	cmd := exec.Command(path, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-dev-shm-usage",
 		"--user-data-dir="+profile, "--remote-debugging-pipe", "about:blank")
 	cmd.ExtraFiles = []*os.File{there, back} // its descriptors 3 and 4
 	if err := cmd.Start(); err != nil {
@@ -203,12 +203,20 @@ func (b *Browser) Await(script string) {
 	}
 }
 
-// Click presses the mouse on the first element that a CSS selector finds.
+// Click presses the mouse on the first element that a CSS selector finds, once it has stayed where it is for a moment.
 func (b *Browser) Click(selector string) {
 	b.t.Helper()
 	b.Await(fmt.Sprintf("document.querySelector(%q)", selector))
-	at, ok := b.Eval(fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.scrollIntoView({block: "center"});
-		const r = e.getBoundingClientRect(); return [r.x + r.width/2, r.y + r.height/2]; })()`, selector)).([]any)
+	at, ok := b.Eval(fmt.Sprintf(`(async () => {
+		for (let before, i = 0; i < 100; i++) {
+			const e = document.querySelector(%q);
+			e.scrollIntoView({block: "center"});
+			const r = e.getBoundingClientRect(), at = [r.x + r.width/2, r.y + r.height/2];
+			if (String(at) === before && e.contains(document.elementFromPoint(...at))) return at;
+			before = String(at);
+			await new Promise(done => setTimeout(done, 100));
+		}
+	})()`, selector)).([]any)
 	if !ok || len(at) != 2 {
 		b.t.Fatalf("browser: where is %s? %v", selector, at)
 	}
