@@ -12,6 +12,7 @@ import (
 
 	"xbmedge/agent/internal/app"
 	"xbmedge/agent/internal/board"
+	"xbmedge/agent/internal/capture"
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/control"
 	"xbmedge/agent/internal/curator"
@@ -119,7 +120,7 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 		if failed != nil {
 			log.Error("no web page; all else goes on", "error", failed)
 		} else {
-			defer func() { err = errors.Join(err, page.Close()) }() //nolint:contextcheck // it ends after ctx, in a second at most
+			defer func() { err = errors.Join(err, page.Close()) }() //nolint:contextcheck // it ends with Close
 		}
 	}
 	if socket != "" {
@@ -149,10 +150,14 @@ func (o *runFlags) socket() string {
 
 // curatorParts are what changes to the gallery of an agent work with.
 func curatorParts(cfg *config.Config, a *app.App, m *model.Model, seen *tap.Tap, log *slog.Logger) curator.Parts {
-	return curator.Parts{
+	parts := curator.Parts{
 		Path: cfg.Gallery.Path, Live: seen, Log: log, Use: a.SetGallery,
 		Model: func() (curator.Embedder, error) { return inTurns{m, a}, nil },
 	}
+	if s := a.Strangers(); s != nil {
+		parts.Strangers = s
+	}
+	return parts
 }
 
 // inTurns is the model of an agent's cameras, for others to use in turns with them.
@@ -194,6 +199,15 @@ func configFlags(f *cli.Flags) (load func() (*config.Config, error)) {
 	return func() (*config.Config, error) { return config.Load(*path, set...) }
 }
 
+// checkCamera refuses a source that no program here can read.
+func checkCamera(cfg camera.Config) error {
+	if err := camera.Check(cfg); err != nil || !cfg.Apart() {
+		return err
+	}
+	_, err := capture.Program(cfg)
+	return err
+}
+
 // opened is what the agent recognises with.
 type opened struct {
 	model    *model.Model
@@ -207,7 +221,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (*opened, e
 		return nil, err
 	}
 	for id, cam := range cfg.Cameras {
-		if err := camera.Check(app.SourceConfig(cam)); cam.Enabled && err != nil {
+		if err := checkCamera(cam.Source()); cam.Enabled && err != nil {
 			return nil, fmt.Errorf("cameras.%s: %w", id, err)
 		}
 		if err := checkDetector(cfg, id, log); cam.Enabled && err != nil {
