@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"xbmedge/agent/internal/capture"
 	"xbmedge/agent/internal/config"
@@ -14,6 +15,7 @@ import (
 	"xbmedge/agent/internal/pipeline"
 	"xbmedge/agent/internal/strangers"
 	"xbmedge/internal/detect"
+	"xbmedge/internal/gallery"
 	"xbmedge/internal/vision"
 )
 
@@ -29,6 +31,7 @@ type cameras struct {
 	threshold float32
 	matchers  []*matcher // of the enabled cameras
 	publisher *mqtt.Publisher
+	gallery   atomic.Pointer[gallery.Gallery]
 	embedder  *shared
 	strangers *strangers.Strangers // nil: none are remembered
 	detectors []*detect.Detector   // closed when the cameras have ended
@@ -39,7 +42,7 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (_ *cameras, err error
 	set := &cameras{
 		app: a, byID: map[string]*pipeline.Camera{}, counts: map[string]*capture.Counts{},
 		topK: cfg.Gallery.TopK, threshold: float32(cfg.Gallery.Threshold),
-		publisher: mqtt.NewPublisher(a.topics, a.client, a.clock, parts.Gallery, parts.Quant),
+		publisher: mqtt.NewPublisher(a.topics, a.client, a.clock, parts.Gallery, parts.Quant, cfg.MQTT.PublishSnapshots),
 		embedder:  &shared{embedder: parts.Embedder},
 	}
 	defer func() {
@@ -131,6 +134,7 @@ func (set *cameras) run(ctx context.Context) (faults []error) {
 	for _, id := range set.off {
 		set.app.client.State(set.app.topics.CameraStatus(id), []byte(mqtt.Disabled))
 	}
+	set.publisher.Model()
 	var group sync.WaitGroup
 	var mu sync.Mutex
 	for _, c := range set.byID {

@@ -29,6 +29,7 @@ func (set *cameras) setGallery(g *gallery.Gallery) error {
 		m.at.Store(first.Fork())
 	}
 	set.publisher.SetGallery(g)
+	set.gallery.Store(g)
 	for _, c := range set.byID {
 		c.LookAnew()
 	}
@@ -37,7 +38,14 @@ func (set *cameras) setGallery(g *gallery.Gallery) error {
 
 // SetGallery makes the cameras at work ask another gallery of the same model, from their next frame on. It must not be
 // called during Reload.
-func (a *App) SetGallery(g *gallery.Gallery) error { return a.atWork().setGallery(g) }
+func (a *App) SetGallery(g *gallery.Gallery) error {
+	if err := a.atWork().setGallery(g); err != nil {
+		return err
+	}
+	a.home.announce(nil, g)
+	a.tellSoon.Store(true)
+	return nil
+}
 
 // Embed embeds a picture with the model of the cameras at work, in turns with them. It must not be called during Reload.
 func (a *App) Embed(dst []float32, f vision.Frame) error { return a.atWork().embedder.Embed(dst, f) }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"xbmedge/agent/internal/homeassistant"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/outbox"
 	"xbmedge/internal/conf"
@@ -34,6 +35,8 @@ type Config struct {
 	Thermal   Thermal           `yaml:"thermal"`
 	Metrics   Metrics           `yaml:"metrics"`
 	Cameras   map[string]Camera `yaml:"cameras"`
+
+	HomeAssistant HomeAssistant `yaml:"homeassistant"`
 }
 
 // Log says what is logged.
@@ -71,6 +74,14 @@ type MQTT struct {
 	Queue             int           `yaml:"queue"` // events in memory where there can be no outbox
 	Outbox            Outbox        `yaml:"outbox"`
 	PublishEmbeddings bool          `yaml:"publish_embeddings"`
+	PublishSnapshots  bool          `yaml:"publish_snapshots"`
+}
+
+// HomeAssistant says what Home Assistant is told through the broker.
+type HomeAssistant struct {
+	Enabled bool   `yaml:"enabled"`
+	Prefix  string `yaml:"prefix"`
+	Things  int    `yaml:"things"` // at most so many get a sensor
 }
 
 // Outbox is where events wait for the broker; see outbox.Config.
@@ -107,6 +118,7 @@ func Default() *Config {
 		MQTT: MQTT{
 			Broker: "tcp://localhost:1883", Base: "xbm",
 			KeepAlive: 30 * time.Second, Drain: 5 * time.Second, Queue: 10000, Outbox: Outbox{MaxBytes: 64 << 20},
+			PublishSnapshots: true,
 		},
 		Track: Track{
 			Window: 5, MinFrames: 3, UnknownFrames: 6, Margin: 0.02, Similarity: 0.75, HoldFrames: 10, Hold: 2 * time.Second,
@@ -118,6 +130,8 @@ func Default() *Config {
 		Strangers: Strangers{Keep: 200},
 		Thermal:   Thermal{Limit: 75, MinShare: 0.2},
 		Metrics:   Metrics{Listen: "auto"},
+
+		HomeAssistant: HomeAssistant{Enabled: true, Prefix: homeassistant.DefaultPrefix, Things: 200},
 	}
 }
 
@@ -197,6 +211,13 @@ func (c *Config) Validate() error {
 	if c.MQTT.Drain <= 0 {
 		f.Addf("mqtt.drain", "%v; want more than 0s", c.MQTT.Drain)
 	}
+	check("homeassistant.prefix", mqtt.CheckBase(c.HomeAssistant.Prefix))
+	if c.HomeAssistant.Prefix == c.MQTT.Base {
+		f.Addf("homeassistant.prefix", "is %q, as mqtt.base; keep them apart", c.MQTT.Base)
+	}
+	if n := c.HomeAssistant.Things; n < 0 || n > 2000 {
+		f.Addf("homeassistant.things", "%d; want 0 (no sensors of things) to 2000", n)
+	}
 	c.validateRecognition(check)
 	if t := c.Thermal.Limit; t != 0 && (t < 40 || t > 120) {
 		f.Addf("thermal.limit", "%v; want 0 (off), or 40 to 120 °C", t)
@@ -257,6 +278,7 @@ func (c *Config) RestartNeeded(other *Config) []string {
 		{"thermal", c.Thermal == other.Thermal},
 		{"strangers", c.Strangers == other.Strangers},
 		{"metrics", c.Metrics == other.Metrics},
+		{"homeassistant", c.HomeAssistant == other.HomeAssistant},
 	} {
 		if !k.equal {
 			keys = append(keys, k.name)
@@ -290,6 +312,9 @@ func defaultNode() string {
 
 // OutboxDir is where events wait for the broker.
 func (c *Config) OutboxDir() string { return filepath.Join(c.StateDir, "outbox") }
+
+// AnnouncedFile says what Home Assistant was told of, so that it can be taken away.
+func (c *Config) AnnouncedFile() string { return filepath.Join(c.StateDir, "homeassistant.json") }
 
 // SequenceFile is where event numbers were kept before there was an outbox.
 func (c *Config) SequenceFile() string { return filepath.Join(c.StateDir, "sequence.json") }
