@@ -73,7 +73,7 @@ func New(cfg *config.Config, parts Parts) (*App, error) {
 		return nil, err
 	}
 	a.outbox = onDisk
-	a.home = newHome(cfg, parts)
+	a.home = newHome(cfg, parts.Log)
 	a.client, err = mqtt.New(mqtt.Config{
 		Broker: cfg.MQTT.Broker, ClientID: cfg.MQTT.ClientID, Username: cfg.MQTT.Username, Password: cfg.MQTT.Password,
 		TLS: tlsConfig, StatusTopic: a.topics.Status(), KeepAlive: cfg.MQTT.KeepAlive, DrainTimeout: cfg.MQTT.Drain,
@@ -103,7 +103,7 @@ func (a *App) Run(ctx context.Context) error {
 			a.log.Info("metrics are served", "address", address)
 		}
 	}
-	a.home.announce(a.cfg.Cameras, a.parts.Gallery)
+	a.home.announce(a.cfg, a.parts.Board, a.parts.Gallery)
 	toBroker, stopBroker := context.WithCancel(context.WithoutCancel(ctx)) // the broker hears of the end last
 	defer stopBroker()
 	sent := make(chan error, 1)
@@ -196,7 +196,7 @@ func (a *App) Reload(ctx context.Context, cfg *config.Config, parts Parts) error
 		return ctx.Err()
 	}
 	<-r.done
-	a.home.announce(cfg.Cameras, parts.Gallery)
+	a.home.announce(cfg, a.parts.Board, parts.Gallery)
 	return nil
 }
 

@@ -39,10 +39,11 @@ func (set *cameras) setGallery(g *gallery.Gallery) error {
 // SetGallery makes the cameras at work ask another gallery of the same model, from their next frame on. It must not be
 // called during Reload.
 func (a *App) SetGallery(g *gallery.Gallery) error {
-	if err := a.atWork().setGallery(g); err != nil {
+	set := a.atWork()
+	if err := set.setGallery(g); err != nil {
 		return err
 	}
-	a.home.announce(nil, g)
+	a.home.announce(set.cfg, a.parts.Board, g)
 	a.tellSoon.Store(true)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"xbmedge/agent/internal/board"
 	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/homeassistant"
 	"xbmedge/agent/internal/mqtt"
@@ -37,16 +38,24 @@ type home struct {
 	crowded bool                    // there are more things than get a sensor, and that was said
 }
 
-// newHome has nothing sent yet. Its client is set before anything is announced.
-func newHome(cfg *config.Config, parts Parts) *home {
-	_, heat := parts.Board.Temperature()
-	h := &home{
-		cfg: cfg, log: parts.Log, births: make(chan struct{}, 1), unsaved: make(chan struct{}, 1),
-		node: homeassistant.Node{
-			Prefix: cfg.HomeAssistant.Prefix, Topics: mqtt.Topics{Base: cfg.MQTT.Base, Node: cfg.Node}, Version: cli.Version(),
-			Board: parts.Board.Model(), Heat: heat, Pictures: cfg.MQTT.PublishSnapshots,
-		},
+// HomeNode is what Home Assistant is told of a configured node with a gallery.
+func HomeNode(cfg *config.Config, b *board.Board, g *gallery.Gallery) homeassistant.Node {
+	_, heat := b.Temperature()
+	n := homeassistant.Node{
+		Prefix: cfg.HomeAssistant.Prefix, Topics: mqtt.Topics{Base: cfg.MQTT.Base, Node: cfg.Node}, Version: cli.Version(),
+		Board: b.Model(), Heat: heat, Pictures: cfg.MQTT.PublishSnapshots, Cameras: slices.Sorted(maps.Keys(cfg.Cameras)),
 	}
+	for _, e := range g.Entries() { // sorted by id
+		if len(n.Things) < cfg.HomeAssistant.Things {
+			n.Things = append(n.Things, e.Identity)
+		}
+	}
+	return n
+}
+
+// newHome has nothing sent yet. Its client is set before anything is announced.
+func newHome(cfg *config.Config, log *slog.Logger) *home {
+	h := &home{cfg: cfg, log: log, births: make(chan struct{}, 1), unsaved: make(chan struct{}, 1)}
 	var err error
 	if h.told, err = homeassistant.Load(cfg.AnnouncedFile()); err != nil {
 		h.log.Warn("Home Assistant may show what is no longer there", "error", err)
@@ -77,13 +86,11 @@ func poke(c chan<- struct{}) {
 	}
 }
 
-// announce tells of the cameras of a configuration, nil for those told of before, and of the things in a gallery.
-func (h *home) announce(cameras map[string]config.Camera, g *gallery.Gallery) {
+// announce tells of the cameras of a configuration and of the things in a gallery.
+func (h *home) announce(cfg *config.Config, b *board.Board, g *gallery.Gallery) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if cameras != nil {
-		h.node.Cameras = slices.Sorted(maps.Keys(cameras))
-	}
+	h.node = HomeNode(cfg, b, g)
 	h.setThings(g)
 	now := homeassistant.Announced{}
 	if h.cfg.HomeAssistant.Enabled {
@@ -109,8 +116,7 @@ func (h *home) announce(cameras map[string]config.Camera, g *gallery.Gallery) {
 	poke(h.unsaved)
 }
 
-// setThings takes over the things of a gallery, and takes away what was told of those that are gone. The caller holds the
-// lock.
+// setThings takes away what was told of things that are gone. The caller holds the lock.
 func (h *home) setThings(g *gallery.Gallery) {
 	before := h.known
 	if before == nil { // the first: those of the last time
@@ -123,12 +129,9 @@ func (h *home) setThings(g *gallery.Gallery) {
 			}
 		}
 	}
-	h.known, h.node.Things = map[string]bool{}, nil
-	for _, e := range g.Entries() { // sorted by id
+	h.known = map[string]bool{}
+	for _, e := range g.Entries() {
 		h.known[e.ID] = true
-		if len(h.node.Things) < h.cfg.HomeAssistant.Things {
-			h.node.Things = append(h.node.Things, e.Identity)
-		}
 	}
 	for id := range before {
 		if !h.known[id] && id != gallery.UnknownID {
