@@ -7,12 +7,13 @@
 # make packages   everything that is shipped, in dist/; make deb-arm64 only the board's .deb
 # make test-packages   install and remove the packages in a clean Debian
 # make test-vm    the arm64 package as a service in an emulated machine; needs root, takes some ten minutes
+# make test-ha    the agent beside a real Home Assistant; needs root and ../shared, takes some minutes
 # make bench      the benchmarks of BENCHMARKS.md; make bench-train those of the trainer, DATA= and WEIGHTS= as
 #                 scripts/bench_train.sh says; make bench-convert those of the converter, DATA= and RUNS= as
 #                 scripts/bench_convert.sh says; make bench-outbox the outbox beside other stores
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: all setup build demo test chaos bench bench-train bench-convert bench-outbox lint clean arm64 packages deb-arm64 test-packages test-vm
+.PHONY: all setup build demo test chaos bench bench-train bench-convert bench-outbox lint clean arm64 packages deb-arm64 test-packages test-vm test-ha
 
 env = . scripts/env.sh &&
 programs = bin/xbm-train=./training bin/xbm-convert=./convert bin/xbm-agent=./agent bin/xbm-capture=./agent/xbm-capture \
@@ -47,6 +48,9 @@ test-packages: packages
 
 test-vm: demo deb-arm64
 	@scripts/setup.sh vm && scripts/guest/vm.sh
+
+test-ha: build
+	@scripts/test_ha.sh
 
 bench: setup
 	@$(env) go test -run '^$$' -bench . ./...

@@ -38,12 +38,15 @@ type home struct {
 	crowded bool                    // there are more things than get a sensor, and that was said
 }
 
-// HomeNode is what Home Assistant is told of a configured node with a gallery.
+// HomeNode is what Home Assistant is told of a configured node with a gallery, nil for one without things.
 func HomeNode(cfg *config.Config, b *board.Board, g *gallery.Gallery) homeassistant.Node {
 	_, heat := b.Temperature()
 	n := homeassistant.Node{
 		Prefix: cfg.HomeAssistant.Prefix, Topics: mqtt.Topics{Base: cfg.MQTT.Base, Node: cfg.Node}, Version: cli.Version(),
 		Board: b.Model(), Heat: heat, Pictures: cfg.MQTT.PublishSnapshots, Cameras: slices.Sorted(maps.Keys(cfg.Cameras)),
+	}
+	if g == nil {
+		return n
 	}
 	for _, e := range g.Entries() { // sorted by id
 		if len(n.Things) < cfg.HomeAssistant.Things {

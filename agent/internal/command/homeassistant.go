@@ -28,14 +28,13 @@ up after it.`,
 }
 
 // discovery returns what a configured agent with its gallery announces.
-func discovery(cfg *config.Config) (homeassistant.Node, []homeassistant.Message, error) {
+func discovery(cfg *config.Config) ([]homeassistant.Message, error) {
 	g, err := gallery.Read(cfg.Gallery.Path)
 	if err != nil {
-		return homeassistant.Node{}, nil, fmt.Errorf("gallery.path: %w", err)
+		return nil, fmt.Errorf("gallery.path: %w", err)
 	}
 	node := app.HomeNode(cfg, board.New("/"), g)
-	messages, err := node.Devices(nil)
-	return node, messages, err
+	return node.Devices(nil)
 }
 
 func haPrint() cli.Command {
@@ -50,7 +49,7 @@ func haPrint() cli.Command {
 				if err != nil {
 					return err
 				}
-				_, messages, err := discovery(cfg)
+				messages, err := discovery(cfg)
 				if err != nil {
 					return err
 				}
@@ -80,7 +79,7 @@ func haSend() cli.Command {
 				if err != nil {
 					return err
 				}
-				_, messages, err := discovery(cfg)
+				messages, err := discovery(cfg)
 				if err != nil {
 					return err
 				}
@@ -108,15 +107,12 @@ stop it first, or set homeassistant.enabled to false, which removes them too.`,
 				if err != nil {
 					return err
 				}
-				topics := map[string]bool{}
-				node, _, err := discovery(cfg)
-				if err != nil {
-					return err
-				}
+				node := app.HomeNode(cfg, board.New("/"), nil)
 				told, err := homeassistant.Load(cfg.AnnouncedFile())
 				if err != nil {
 					return err
 				}
+				topics := map[string]bool{}
 				for _, a := range []homeassistant.Announced{node.Announced(), told} {
 					for topic := range a {
 						topics[topic] = true
