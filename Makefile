@@ -1,30 +1,20 @@
 # make            build the programs into bin/
 # make demo       from drawn products to MQTT messages; DATA=, WEIGHTS= and BROKER= as scripts/demo.sh says
 # make test       every test; what is missing on a machine is said and skipped
-<<<<<<< HEAD
-# make chaos      the long tests: cameras that stall, freeze and are killed 400 times; for the outbox 1,000 kills, power
-#                 cuts, 300 network faults, a million events and flipped bits. An hour at most
-=======
->>>>>>> outbox
 # make arm64      bin/arm64/xbm-agent, built here for a 64-bit ARM board
 # make packages   everything that is shipped, in dist/; make deb-arm64 only the board's .deb
 # make test-packages   install and remove the packages in a clean Debian
 # make test-vm    the arm64 package as a service in an emulated machine; needs root, takes some ten minutes
-<<<<<<< HEAD
-=======
-# make chaos      cameras that stall, freeze and are killed 400 times, with the limits that are shipped; events through 1,000
-#                 kills, power cuts and 300 network faults; a million events and flipped bits; some ten minutes
->>>>>>> outbox
+# make chaos      the long tests: cameras that stall, freeze and are killed 400 times; events through 1,000 kills, power
+#                 cuts and 300 network faults; a million events and flipped bits. Some ten minutes
+# make test-ha    the agent beside a real Home Assistant; needs root and ../shared, takes some minutes
 # make bench      the benchmarks of BENCHMARKS.md; make bench-train those of the trainer, DATA= and WEIGHTS= as
 #                 scripts/bench_train.sh says; make bench-convert those of the converter, DATA= and RUNS= as
 #                 scripts/bench_convert.sh says; make bench-outbox the outbox beside other stores
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-<<<<<<< HEAD
-.PHONY: all setup build demo test chaos bench bench-train bench-convert bench-outbox lint clean arm64 packages deb-arm64 test-packages test-vm
-=======
-.PHONY: all setup build demo test bench bench-train bench-convert bench-outbox lint clean arm64 packages deb-arm64 test-packages test-vm chaos
->>>>>>> outbox
+.PHONY: all setup build demo test chaos bench bench-train bench-convert bench-outbox lint clean arm64 packages deb-arm64 \
+	test-packages test-vm test-ha
 
 env = . scripts/env.sh &&
 programs = bin/xbm-train=./training bin/xbm-convert=./convert bin/xbm-agent=./agent bin/xbm-capture=./agent/xbm-capture \
@@ -44,13 +34,10 @@ demo: build
 test: setup
 	@scripts/test.sh
 
-<<<<<<< HEAD
 chaos: setup
 	@$(env) XBM_CHAOS=1 go test -count=1 -timeout 60m -v -run 'Chaos|Prefix|Flipped|PowerCut|ManyEvents|Kills|NetworkFaults' \
 		./agent/internal/capture ./agent/internal/outbox ./agent/internal/mqtt
 
-=======
->>>>>>> outbox
 arm64:
 	@scripts/cross.sh arm64
 
@@ -60,16 +47,11 @@ packages deb-arm64:
 test-packages: packages
 	@scripts/packaging/package_test.sh
 
-<<<<<<< HEAD
-=======
-chaos: setup
-	@$(env) XBM_CHAOS=1 go test -count=1 -timeout 60m -run TestChaos -v ./agent/internal/capture
-	@$(env) XBM_CHAOS=1 go test -count=1 -timeout 60m -run 'Prefix|Flipped|PowerCut|ManyEvents|Kills|NetworkFaults' -v \
-		./agent/internal/outbox ./agent/internal/mqtt
-
->>>>>>> outbox
 test-vm: demo deb-arm64
 	@scripts/setup.sh vm && scripts/guest/vm.sh
+
+test-ha: build
+	@scripts/test_ha.sh
 
 bench: setup
 	@$(env) go test -run '^$$' -bench . ./...

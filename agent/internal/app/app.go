@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"xbmedge/agent/internal/board"
@@ -48,6 +49,9 @@ type App struct {
 	clock   *clock.Clock
 	health  health.Monitor
 	reloads chan reload
+	home    *home
+	// tellSoon asks for a reading a few seconds later.
+	tellSoon atomic.Bool
 
 	mu      sync.Mutex
 	cameras *cameras // at work
@@ -71,15 +75,17 @@ func New(cfg *config.Config, parts Parts) (*App, error) {
 		return nil, err
 	}
 	a.outbox = onDisk
+	a.home = newHome(cfg, parts.Log)
 	a.client, err = mqtt.New(mqtt.Config{
 		Broker: cfg.MQTT.Broker, ClientID: cfg.MQTT.ClientID, Username: cfg.MQTT.Username, Password: cfg.MQTT.Password,
 		TLS: tlsConfig, StatusTopic: a.topics.Status(), KeepAlive: cfg.MQTT.KeepAlive, DrainTimeout: cfg.MQTT.Drain,
-		Keeps: onDisk != nil,
+		Keeps: onDisk != nil, Subscribe: a.home.topics(), Receive: a.home.receive,
 		Watch: func() mqtt.Heartbeat { return a.health.Stage("connection to the broker") },
 	}, events, parts.Log)
 	if err != nil {
 		return nil, errors.Join(err, a.closeOutbox())
 	}
+	a.home.client = a.client
 	if a.cameras, err = a.newCameras(cfg, parts); err != nil {
 		return nil, errors.Join(err, a.closeOutbox())
 	}
@@ -99,6 +105,7 @@ func (a *App) Run(ctx context.Context) error {
 			a.log.Info("metrics are served", "address", address)
 		}
 	}
+	a.home.announce(a.cfg, a.parts.Board, a.parts.Gallery)
 	toBroker, stopBroker := context.WithCancel(context.WithoutCancel(ctx)) // the broker hears of the end last
 	defer stopBroker()
 	sent := make(chan error, 1)
@@ -117,6 +124,12 @@ func (a *App) Run(ctx context.Context) error {
 		a.saveStrangers(watching)
 	}()
 
+	atHome := make(chan struct{})
+	go func() {
+		defer close(atHome)
+		a.home.run(watching, func() { a.tellSoon.Store(true) })
+	}()
+
 	faults := a.runCameras(ctx)
 	a.parts.Manager.Stopping()
 	elapsed := time.Since(started)
@@ -125,6 +138,7 @@ func (a *App) Run(ctx context.Context) error {
 	stopWatching()
 	<-watched
 	<-saved
+	<-atHome
 	if server != nil {
 		faults = append(faults, server.Close()) //nolint:contextcheck // it ends after ctx, in a second at most
 	}
@@ -184,6 +198,7 @@ func (a *App) Reload(ctx context.Context, cfg *config.Config, parts Parts) error
 		return ctx.Err()
 	}
 	<-r.done
+	a.home.announce(cfg, a.parts.Board, parts.Gallery)
 	return nil
 }
 

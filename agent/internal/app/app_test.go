@@ -134,7 +134,7 @@ func parts(t testing.TB, embedder pipeline.Embedder, g *gallery.Gallery) app.Par
 func schemas(t *testing.T) map[string]*jsonschema.Schema {
 	t.Helper()
 	out := map[string]*jsonschema.Schema{}
-	for _, name := range []string{"match", "state", "embedding", "stats"} {
+	for _, name := range []string{"match", "state", "embedding", "stats", "identity", "update"} {
 		text, err := mqtt.Schemas.ReadFile("schema/" + name + ".json")
 		if err != nil {
 			t.Fatal(err)
@@ -246,15 +246,30 @@ func checkMessages(t *testing.T, got []mqtt.Message, seq uint64) uint64 {
 	valid := schemas(t)
 	var story []string
 	embeddings, states := 0, 0
-	status := map[string][]string{}
+	status, seen, pictures := map[string][]string{}, map[string]bool{}, map[string]bool{}
 	for _, m := range got {
 		leaf := m.Topic[strings.LastIndexByte(m.Topic, '/')+1:]
 		if leaf == "status" {
 			status[m.Topic] = append(status[m.Topic], string(m.Payload))
 			continue
 		}
+		if leaf == "snapshot" {
+			pictures[strings.TrimPrefix(m.Topic, "xbm/board-1/")] = true
+			if f, err := vision.Decode(bytes.NewReader(m.Payload)); err != nil || f.Width != 96 || len(m.Payload) > mqtt.MaxSnapshot {
+				t.Errorf("%s: %v, %d pixels wide", m.Topic, err, f.Width)
+			}
+			continue
+		}
 		schema := valid[leaf]
-		if schema == nil || m.Topic != "xbm/board-1/shelf/"+leaf {
+		switch {
+		case strings.HasPrefix(m.Topic, "xbm/board-1/identity/") && leaf == "state":
+			schema = valid["identity"]
+			seen[strings.Split(m.Topic, "/")[3]] = true
+			leaf = "identity"
+		case m.Topic == "xbm/board-1/update/state":
+			schema = valid["update"]
+			leaf = "update"
+		case schema == nil || m.Topic != "xbm/board-1/shelf/"+leaf:
 			t.Errorf("unexpected topic %s", m.Topic)
 			continue
 		}
@@ -291,6 +306,14 @@ func checkMessages(t *testing.T, got []mqtt.Message, seq uint64) uint64 {
 		"new unknown unknown-1", "end left unknown-1",
 	}, story); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]bool{"red-thing": true, "green-thing": true, "unknown": true}, seen); diff != "" {
+		t.Errorf("identities seen (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]bool{
+		"shelf/snapshot": true, "identity/red-thing/snapshot": true, "identity/green-thing/snapshot": true, "identity/unknown/snapshot": true,
+	}, pictures); diff != "" {
+		t.Errorf("pictures (-want +got):\n%s", diff)
 	}
 	want := map[string][]string{
 		"xbm/board-1/status":       {"online", "offline"},

@@ -22,6 +22,7 @@ import (
 // cameras are all cameras of one configuration, with one model and gallery.
 type cameras struct {
 	app  *App
+	cfg  *config.Config
 	byID map[string]*pipeline.Camera // the enabled ones
 	// counts are of their capture processes.
 	counts map[string]*capture.Counts
@@ -40,9 +41,9 @@ type cameras struct {
 // newCameras builds cameras and starts nothing.
 func (a *App) newCameras(cfg *config.Config, parts Parts) (_ *cameras, err error) {
 	set := &cameras{
-		app: a, byID: map[string]*pipeline.Camera{}, counts: map[string]*capture.Counts{},
+		app: a, cfg: cfg, byID: map[string]*pipeline.Camera{}, counts: map[string]*capture.Counts{},
 		topK: cfg.Gallery.TopK, threshold: float32(cfg.Gallery.Threshold),
-		publisher: mqtt.NewPublisher(a.topics, a.client, a.clock, parts.Gallery, parts.Quant),
+		publisher: mqtt.NewPublisher(a.topics, a.client, a.clock, parts.Gallery, parts.Quant, cfg.MQTT.PublishSnapshots),
 		embedder:  &shared{embedder: parts.Embedder},
 	}
 	defer func() {
@@ -138,6 +139,7 @@ func (set *cameras) run(ctx context.Context) (faults []error) {
 	for _, id := range set.off {
 		set.app.client.State(set.app.topics.CameraStatus(id), []byte(mqtt.Disabled))
 	}
+	set.publisher.Model()
 	var group sync.WaitGroup
 	var mu sync.Mutex
 	for _, c := range set.byID {

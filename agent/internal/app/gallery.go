@@ -38,7 +38,15 @@ func (set *cameras) setGallery(g *gallery.Gallery) error {
 
 // SetGallery makes the cameras at work ask another gallery of the same model, from their next frame on. It must not be
 // called during Reload.
-func (a *App) SetGallery(g *gallery.Gallery) error { return a.atWork().setGallery(g) }
+func (a *App) SetGallery(g *gallery.Gallery) error {
+	set := a.atWork()
+	if err := set.setGallery(g); err != nil {
+		return err
+	}
+	a.home.announce(set.cfg, a.parts.Board, g)
+	a.tellSoon.Store(true)
+	return nil
+}
 
 // Embed embeds a picture with the model of the cameras at work, in turns with them. It must not be called during Reload.
 func (a *App) Embed(dst []float32, f vision.Frame) error { return a.atWork().embedder.Embed(dst, f) }

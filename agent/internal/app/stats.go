@@ -48,6 +48,9 @@ func (a *App) Stats() stats.Stats {
 		Connected: m.Connected, Queue: m.Queued, Dropped: m.DroppedEvents, DroppedSamples: m.DroppedSamples,
 		Cameras: map[string]stats.Camera{},
 	}
+	if g := set.gallery.Load(); g != nil {
+		s.GalleryThings, s.GalleryEmbeddings = len(g.Entries()), g.Len()
+	}
 	if a.outbox != nil {
 		o := a.outbox.Stats()
 		s.OutboxBytes, s.OutboxDegraded, s.OutboxDamaged = o.Bytes, o.Degraded || o.Resting, o.Damaged

@@ -18,6 +18,7 @@ const (
 	governEvery  = 5 * time.Second
 	statsEvery   = time.Minute
 	statusEvery  = 10 * time.Second
+	soon         = 5 * time.Second
 	fpsWindow    = 10 // turns of a second
 	maxTurn      = time.Second
 	turnsPerFeed = 20 // of the watchdog's time
@@ -75,6 +76,7 @@ type supervisor struct {
 	ready, complained          bool
 	governed, told, statusTold time.Time
 	status                     string
+	connects                   uint64 // to the broker, when it was looked at last
 }
 
 // look does what is due.
@@ -100,6 +102,10 @@ func (s *supervisor) look(now time.Time) {
 			s.status = text
 			a.parts.Manager.Status(text)
 		}
+	}
+	if connects := a.client.Stats().Connects; a.tellSoon.Swap(false) || connects != s.connects {
+		// Who has just begun to listen is given the time to hear what the reading means.
+		s.connects, s.told = connects, now.Add(soon-statsEvery)
 	}
 	if now.Sub(s.told) >= statsEvery && now.Sub(a.view.started) >= statusEvery {
 		s.told = now

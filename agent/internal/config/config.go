@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"xbmedge/agent/internal/homeassistant"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/outbox"
 	"xbmedge/internal/conf"
@@ -35,6 +36,8 @@ type Config struct {
 	Metrics   Metrics           `yaml:"metrics"`
 	Web       Web               `yaml:"web"`
 	Cameras   map[string]Camera `yaml:"cameras"`
+
+	HomeAssistant HomeAssistant `yaml:"homeassistant"`
 }
 
 // Log says what is logged.
@@ -72,6 +75,14 @@ type MQTT struct {
 	Queue             int           `yaml:"queue"` // events in memory where there can be no outbox
 	Outbox            Outbox        `yaml:"outbox"`
 	PublishEmbeddings bool          `yaml:"publish_embeddings"`
+	PublishSnapshots  bool          `yaml:"publish_snapshots"`
+}
+
+// HomeAssistant says what Home Assistant is told through the broker.
+type HomeAssistant struct {
+	Enabled bool   `yaml:"enabled"`
+	Prefix  string `yaml:"prefix"`
+	Things  int    `yaml:"things"` // at most so many get a sensor
 }
 
 // Outbox is where events wait for the broker; see outbox.Config.
@@ -108,18 +119,20 @@ func Default() *Config {
 		MQTT: MQTT{
 			Broker: "tcp://localhost:1883", Base: "xbm",
 			KeepAlive: 30 * time.Second, Drain: 5 * time.Second, Queue: 10000, Outbox: Outbox{MaxBytes: 64 << 20},
+			PublishSnapshots: true,
 		},
 		Track: Track{
 			Window: 5, MinFrames: 3, UnknownFrames: 6, Margin: 0.02, Similarity: 0.75, HoldFrames: 10, Hold: 2 * time.Second,
 			UpdateGain: 0.05, UpdateInterval: 2 * time.Second,
 		},
-		Presence:  Presence{Detail: 6.5},
-		Motion:    Motion{Gate: true, Level: 12, MinArea: 0.002, MaxArea: 0.9},
-		Gates:     Gates{Size: 16, Dark: 6, Bright: 250},
-		Strangers: Strangers{Keep: 200},
-		Thermal:   Thermal{Limit: 75, MinShare: 0.2},
-		Metrics:   Metrics{Listen: "auto"},
-		Web:       Web{Listen: "off"},
+		Presence:      Presence{Detail: 6.5},
+		Motion:        Motion{Gate: true, Level: 12, MinArea: 0.002, MaxArea: 0.9},
+		Gates:         Gates{Size: 16, Dark: 6, Bright: 250},
+		Strangers:     Strangers{Keep: 200},
+		Thermal:       Thermal{Limit: 75, MinShare: 0.2},
+		Metrics:       Metrics{Listen: "auto"},
+		Web:           Web{Listen: "off"},
+		HomeAssistant: HomeAssistant{Enabled: true, Prefix: homeassistant.DefaultPrefix, Things: 200},
 	}
 }
 
@@ -199,6 +212,13 @@ func (c *Config) Validate() error {
 	if c.MQTT.Drain <= 0 {
 		f.Addf("mqtt.drain", "%v; want more than 0s", c.MQTT.Drain)
 	}
+	check("homeassistant.prefix", mqtt.CheckBase(c.HomeAssistant.Prefix))
+	if c.HomeAssistant.Prefix == c.MQTT.Base {
+		f.Addf("homeassistant.prefix", "is %q, as mqtt.base; keep them apart", c.MQTT.Base)
+	}
+	if n := c.HomeAssistant.Things; n < 0 || n > 2000 {
+		f.Addf("homeassistant.things", "%d; want 0 (no sensors of things) to 2000", n)
+	}
 	c.validateRecognition(check)
 	if t := c.Thermal.Limit; t != 0 && (t < 40 || t > 120) {
 		f.Addf("thermal.limit", "%v; want 0 (off), or 40 to 120 °C", t)
@@ -261,6 +281,7 @@ func (c *Config) RestartNeeded(other *Config) []string {
 		{"strangers", c.Strangers == other.Strangers},
 		{"metrics", c.Metrics == other.Metrics},
 		{"web", c.Web == other.Web},
+		{"homeassistant", c.HomeAssistant == other.HomeAssistant},
 	} {
 		if !k.equal {
 			keys = append(keys, k.name)
@@ -294,6 +315,9 @@ func defaultNode() string {
 
 // OutboxDir is where events wait for the broker.
 func (c *Config) OutboxDir() string { return filepath.Join(c.StateDir, "outbox") }
+
+// AnnouncedFile says what Home Assistant was told of, so that it can be taken away.
+func (c *Config) AnnouncedFile() string { return filepath.Join(c.StateDir, "homeassistant.json") }
 
 // SequenceFile is where event numbers were kept before there was an outbox.
 func (c *Config) SequenceFile() string { return filepath.Join(c.StateDir, "sequence.json") }

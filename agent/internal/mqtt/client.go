@@ -45,6 +45,11 @@ type Config struct {
 	Keeps          bool          // what is left after that stays in the outbox for the next start: no error
 
 	Watch func() Heartbeat // called when Run begins; may be nil
+
+	// Subscribe are the topics that Receive gets messages of, in their order. Receive must not wait, since it holds up
+	// the connection, and may be called for a moment after Run.
+	Subscribe []string
+	Receive   func(Message)
 }
 
 // Heartbeat is told that Run is alive, at least once a second while it waits, and that it has ended.
@@ -62,6 +67,7 @@ func (unwatched) End()  {}
 const (
 	maxInFlight  = 20 // messages without their PUBACK
 	sampleBuffer = 16
+	noticeBuffer = 64
 	sayEvery     = time.Minute
 	quiesce      = 250 // ms for the DISCONNECT packet to leave
 
@@ -103,7 +109,7 @@ type Stats struct {
 	Connected      bool
 	Connects       uint64 // connections made
 	Acknowledged   uint64 // events and states confirmed by the broker
-	DroppedSamples uint64 // QoS 0 messages not sent
+	DroppedSamples uint64 // messages at QoS 0, and notices, that were not sent
 	DroppedEvents  uint64 // events the outbox had no room for
 	Queued         int    // events waiting
 }
@@ -116,10 +122,12 @@ type Client struct {
 	log    *slog.Logger
 	wake   chan struct{}
 	sample chan message
+	notice chan message
 
 	mu       sync.Mutex
 	topics   []string // of retained, in the order of their first use
 	retained map[string]*state
+	anew     bool // all states and the status are to be said again
 
 	connected                        atomic.Bool
 	connects, acknowledged, dropped0 atomic.Uint64
@@ -134,6 +142,8 @@ type message struct {
 // was given, 0 for none.
 type state struct {
 	payload       []byte
+	qos           byte
+	gone          func() // of a topic that is cleared: called when the broker has confirmed it
 	version, sent uint64
 }
 
@@ -147,7 +157,7 @@ func New(cfg Config, outbox Outbox, log *slog.Logger) (*Client, error) {
 	}
 	return &Client{
 		cfg: cfg.withDefaults(), outbox: outbox, log: log.With("broker", redact.URL(cfg.Broker)),
-		wake: make(chan struct{}, 1), sample: make(chan message, sampleBuffer), retained: map[string]*state{},
+		wake: make(chan struct{}, 1), sample: make(chan message, sampleBuffer), notice: make(chan message, noticeBuffer), retained: map[string]*state{},
 	}, nil
 }
 
@@ -161,7 +171,21 @@ func (c *Client) Event(topic string, encode func(seq uint64) ([]byte, error)) er
 }
 
 // State sets the value of a retained topic. The payload must not change afterwards.
-func (c *Client) State(topic string, payload []byte) {
+func (c *Client) State(topic string, payload []byte) { c.set(topic, state{payload: payload, qos: 1}) }
+
+// Picture is State for what is large and not worth a confirmation: QoS 0.
+func (c *Client) Picture(topic string, payload []byte) { c.set(topic, state{payload: payload}) }
+
+// Clear takes the value of a retained topic away, at the broker too, and forgets the topic when the broker has confirmed
+// that. Then it calls gone, which must not wait and may be nil, on the goroutine of Run.
+func (c *Client) Clear(topic string, gone func()) {
+	if gone == nil {
+		gone = func() {}
+	}
+	c.set(topic, state{qos: 1, gone: gone})
+}
+
+func (c *Client) set(topic string, value state) {
 	c.mu.Lock()
 	s := c.retained[topic]
 	if s == nil {
@@ -169,8 +193,16 @@ func (c *Client) State(topic string, payload []byte) {
 		c.retained[topic] = s
 		c.topics = append(c.topics, topic)
 	}
-	s.payload = payload
+	s.payload, s.qos, s.gone = value.payload, value.qos, value.gone
 	s.version++
+	c.mu.Unlock()
+	c.poke()
+}
+
+// Restate says the status and all retained values again, to those who have just begun to listen.
+func (c *Client) Restate() {
+	c.mu.Lock()
+	c.anew = true
 	c.mu.Unlock()
 	c.poke()
 }
@@ -187,6 +219,18 @@ func (c *Client) Sample(topic string, payload []byte) bool {
 	}
 	c.dropped0.Add(1)
 	return false
+}
+
+// Notice sends a QoS 1 message that nobody misses after a restart, such as an answer. It waits for a connection; when 64
+// wait, further ones are dropped and counted, and the result is false. The payload must not change afterwards.
+func (c *Client) Notice(topic string, payload []byte) bool {
+	select {
+	case c.notice <- message{topic, payload}:
+		return true
+	default: // no broker, or one that is slower than who asks
+		c.dropped0.Add(1)
+		return false
+	}
 }
 
 // Stats returns the counts so far.
@@ -294,6 +338,10 @@ func (c *Client) connect() (*connection, error) {
 	<-token.Done() // bounded by ConnectTimeout
 	if err := token.Error(); err != nil {
 		return nil, refusal(err)
+	}
+	if err := c.subscribe(conn); err != nil {
+		conn.client.Disconnect(0)
+		return nil, err
 	}
 	c.connects.Add(1)
 	return conn, nil

@@ -80,6 +80,7 @@ type MatchLatency struct {
 type State struct {
 	Schema  string     `json:"schema"`
 	Present []string   `json:"present"` // identity ids in view, sorted
+	Names   []string   `json:"names"`   // theirs, in the same order
 	Count   int        `json:"count"`   // len(Present)
 	Unknown int        `json:"unknown"` // unknown things in view
 	Last    *StateLast `json:"last"`    // the latest event that was no end; null before the first
@@ -93,6 +94,25 @@ type StateLast struct {
 	Score   float64 `json:"score"`
 	EventID string  `json:"event_id"`
 	TS      float64 `json:"ts"`
+}
+
+// Identity is when an identity was seen last.
+type Identity struct {
+	Schema   string  `json:"schema"`
+	ID       string  `json:"id"`
+	Name     string  `json:"name"`
+	Camera   string  `json:"camera"`
+	Score    float64 `json:"score"`
+	LastSeen string  `json:"last_seen"` // RFC 3339
+	TS       float64 `json:"ts"`        // the same, Unix seconds
+	EventID  string  `json:"event_id"`
+}
+
+// Update is what Home Assistant wants to be told of a model: that and nothing else.
+type Update struct {
+	Installed string `json:"installed_version"`
+	Latest    string `json:"latest_version"`
+	Title     string `json:"title"`
 }
 
 // Embedding is one frame's embedding as signed bytes: value ≈ (byte - zp) × scale.
@@ -122,6 +142,9 @@ func (e *Embedding) encodeEmbedding(v []float32) {
 	e.Dim, e.DType, e.Scale, e.ZP, e.L2 = len(v), "i8", embeddingScale, 0, true
 	e.B64 = base64.StdEncoding.EncodeToString(raw)
 }
+
+// rfc3339 is a time in UTC, to the millisecond.
+func rfc3339(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 func unixSeconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
 

@@ -14,6 +14,7 @@ import (
 type Sender interface {
 	Event(topic string, encode func(seq uint64) ([]byte, error)) error
 	State(topic string, payload []byte)
+	Picture(topic string, payload []byte)
 	Sample(topic string, payload []byte) bool
 }
 
@@ -24,18 +25,26 @@ var (
 
 // Publisher writes what pipelines tell as the contract's payloads. Its methods may be called from several goroutines.
 type Publisher struct {
-	topics  Topics
-	sender  Sender
-	clock   *clock.Clock
-	model   MatchModel
-	gallery atomic.Pointer[MatchGallery]
+	topics   Topics
+	sender   Sender
+	clock    *clock.Clock
+	pictures bool
+	model    MatchModel
+	gallery  atomic.Pointer[asked]
 }
 
-// NewPublisher returns a publisher for one node. quant is the kind of numbers the model computes with, such as int8.
-func NewPublisher(topics Topics, sender Sender, c *clock.Clock, g *gallery.Gallery, quant string) *Publisher {
+// asked is what a publisher has to know of the gallery at work.
+type asked struct {
+	MatchGallery
+	names map[string]string // by id
+}
+
+// NewPublisher returns a publisher for one node. quant is the kind of numbers the model computes with, such as int8;
+// pictures says whether events are also shown as snapshots.
+func NewPublisher(topics Topics, sender Sender, c *clock.Clock, g *gallery.Gallery, quant string, pictures bool) *Publisher {
 	m := g.Model()
 	p := &Publisher{
-		topics: topics, sender: sender, clock: c,
+		topics: topics, sender: sender, clock: c, pictures: pictures,
 		model: MatchModel{Name: m.Name, SHA: shortSHA(m.SHA256), Dim: m.Dim, Quant: quant, Space: m.Space()},
 	}
 	p.SetGallery(g)
@@ -44,7 +53,11 @@ func NewPublisher(topics Topics, sender Sender, c *clock.Clock, g *gallery.Galle
 
 // SetGallery says which gallery of the same model answers from now on.
 func (p *Publisher) SetGallery(g *gallery.Gallery) {
-	p.gallery.Store(&MatchGallery{Version: g.Revision(), N: g.Len()})
+	a := &asked{MatchGallery{Version: g.Revision(), N: g.Len()}, map[string]string{}}
+	for _, e := range g.Entries() {
+		a.names[e.ID] = e.Name
+	}
+	p.gallery.Store(a)
 }
 
 func shortSHA(sha string) string {
@@ -55,7 +68,7 @@ func shortSHA(sha string) string {
 func NewMatch(e *pipeline.Event) Match {
 	m := Match{
 		Schema: "match/1", EventType: string(e.Kind), Type: string(e.Type), EventID: e.ID, Camera: e.Camera,
-		TS: unixSeconds(e.Time), Time: e.Time.UTC().Format("2006-01-02T15:04:05.000Z"),
+		TS: unixSeconds(e.Time), Time: rfc3339(e.Time),
 		Identity: MatchIdentity{e.Identity.ID, e.Identity.Name},
 		Score:    round4(e.Score), Margin: round4(e.Margin), Threshold: round4(e.Threshold), Known: e.Known, Frames: e.Frames,
 		TopK: make([]MatchScore, 0, len(e.TopK)), Box: roundBox(e.Box),
@@ -67,10 +80,13 @@ func NewMatch(e *pipeline.Event) Match {
 	return m
 }
 
-// Event queues a match event.
+// Event queues a match event, and tells when its identity was seen and what it looked like.
 func (p *Publisher) Event(e *pipeline.Event) error {
+	if e.Type != pipeline.TrackEnd {
+		p.seen(e)
+	}
 	m, now := NewMatch(e), p.clock.At(e.Time)
-	m.Node, m.Model, m.Gallery = p.topics.Node, p.model, *p.gallery.Load()
+	m.Node, m.Model, m.Gallery = p.topics.Node, p.model, p.gallery.Load().MatchGallery
 	m.Boot, m.Mono, m.Synced = now.Boot, now.Mono, now.Synced
 	return p.sender.Event(p.topics.Match(e.Camera), func(seq uint64) ([]byte, error) {
 		m.Seq = seq
@@ -82,17 +98,56 @@ func (p *Publisher) Event(e *pipeline.Event) error {
 	})
 }
 
+// seen sets the state and the pictures of an event's identity, which for all unknown things is one.
+func (p *Publisher) seen(e *pipeline.Event) {
+	topic := gallery.UnknownID
+	if e.Known {
+		topic = e.Identity.ID
+	}
+	s := Identity{
+		Schema: "identity/1", ID: e.Identity.ID, Name: e.Identity.Name, Camera: e.Camera, Score: round4(e.Score),
+		LastSeen: rfc3339(e.Time), EventID: e.ID, TS: unixSeconds(e.Time),
+	}
+	if payload, err := json.Marshal(s); err == nil { // plain values: cannot fail
+		p.sender.State(p.topics.Identity(topic), payload)
+	}
+	if !p.pictures || e.Picture.Pix == nil {
+		return
+	}
+	if picture, err := encodeSnapshot(e.Picture); err == nil { // the model took it: it is a picture
+		p.sender.Picture(p.topics.Snapshot(e.Camera), picture)
+		p.sender.Picture(p.topics.IdentitySnapshot(topic), picture)
+	}
+}
+
 // State sets who is in view of a camera.
 func (p *Publisher) State(s *pipeline.State) {
 	out := State{Schema: "state/1", Present: s.Present, Count: len(s.Present), Unknown: s.Unknown, TS: unixSeconds(s.Time)}
 	if out.Present == nil {
 		out.Present = []string{}
 	}
+	names := p.gallery.Load().names
+	out.Names = make([]string, 0, len(out.Present))
+	for _, id := range out.Present {
+		name := names[id]
+		if name == "" { // it has just been removed
+			name = id
+		}
+		out.Names = append(out.Names, name)
+	}
 	if e := s.Last; e != nil {
 		out.Last = &StateLast{e.Identity.ID, e.Identity.Name, round4(e.Score), e.ID, unixSeconds(e.Time)}
 	}
 	if payload, err := json.Marshal(out); err == nil { // plain values: cannot fail
 		p.sender.State(p.topics.State(s.Camera), payload)
+	}
+}
+
+// Model says which model is at work. There is no newer one: the agent looks for none.
+func (p *Publisher) Model() {
+	version := p.model.Name + " " + p.model.SHA
+	if payload, err := json.Marshal(Update{version, version, "Model"}); err == nil { // plain values: cannot fail
+		p.sender.State(p.topics.Update(), payload)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
@@ -22,10 +23,10 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbea
 	c.restate()
 	var flights []flight
 	sent := uint64(0) // the newest event given to this connection
-	publish := func(topic string, retained bool, payload []byte, done func() error) {
-		flights = append(flights, flight{conn.client.Publish(topic, 1, retained, payload), done, time.Now()})
+	publish := func(topic string, qos byte, retained bool, payload []byte, done func() error) {
+		flights = append(flights, flight{conn.client.Publish(topic, qos, retained, payload), done, time.Now()})
 	}
-	publish(c.cfg.StatusTopic, true, []byte(online), nil)
+	publish(c.cfg.StatusTopic, 1, true, []byte(online), nil)
 	c.connected.Store(true)
 
 	timeout := time.NewTicker(min(max(c.cfg.AckTimeout/4, time.Millisecond), time.Second))
@@ -33,8 +34,12 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbea
 	for {
 		beat.Beat()
 		for len(flights) < maxInFlight {
-			if topic, payload, ok := c.nextState(); ok {
-				publish(topic, true, payload, nil)
+			if c.toldAnew() {
+				publish(c.cfg.StatusTopic, 1, true, []byte(online), nil)
+				continue
+			}
+			if topic, s, ok := c.nextState(); ok {
+				publish(topic, s.qos, true, s.payload, c.forgets(topic, s))
 				continue
 			}
 			records := c.outbox.Peek(sent, maxInFlight-len(flights))
@@ -42,16 +47,20 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbea
 				break
 			}
 			for _, r := range records {
-				publish(r.Topic, false, r.Payload, func() error { return c.outbox.Ack(r.Seq) })
+				publish(r.Topic, 1, false, r.Payload, func() error { return c.outbox.Ack(r.Seq) })
 				sent = r.Seq
 			}
 		}
-		if ctx.Err() != nil && len(flights) == 0 && c.outbox.Len() == 0 { // one that is not ready yet will be in a moment
+		if ctx.Err() != nil && len(flights) == 0 && c.outbox.Len() == 0 && len(c.notice) == 0 { // one that is not ready yet will be in a moment
 			return c.goodbye(conn)
 		}
 		var confirmed <-chan struct{}
 		if len(flights) > 0 {
 			confirmed = flights[0].token.Done() // the oldest: the outbox is emptied in order
+		}
+		notice := c.notice
+		if len(flights) >= maxInFlight {
+			notice = nil
 		}
 		stopping := ctx.Done()
 		if ctx.Err() != nil {
@@ -71,6 +80,8 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbea
 			flights = flights[1:]
 		case m := <-c.sample:
 			conn.client.Publish(m.topic, 0, false, m.payload)
+		case m := <-notice:
+			publish(m.topic, 1, false, m.payload, nil)
 		case <-c.wake:
 		case <-c.outbox.Ready():
 		case err := <-conn.lost:
@@ -107,17 +118,49 @@ func (c *Client) restate() {
 	for _, s := range c.retained {
 		s.sent = 0
 	}
+	c.anew = false
+}
+
+// toldAnew reports whether Restate was called, and makes every retained value new then.
+func (c *Client) toldAnew() bool {
+	c.mu.Lock()
+	anew := c.anew
+	c.mu.Unlock()
+	if anew {
+		c.restate()
+	}
+	return anew
 }
 
 // nextState returns a retained value that this connection has not been given yet, and takes it as given.
-func (c *Client) nextState() (topic string, payload []byte, ok bool) {
+func (c *Client) nextState() (topic string, value state, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, topic := range c.topics {
 		if s := c.retained[topic]; s.sent != s.version {
 			s.sent = s.version
-			return topic, s.payload, true
+			return topic, *s, true
 		}
 	}
-	return "", nil, false
+	return "", state{}, false
+}
+
+// forgets returns what is to be done when the broker has confirmed a value: nothing, but for one that was cleared.
+func (c *Client) forgets(topic string, value state) func() error {
+	if value.gone == nil {
+		return nil
+	}
+	return func() error {
+		c.mu.Lock()
+		same := c.retained[topic] != nil && c.retained[topic].version == value.version
+		if same {
+			delete(c.retained, topic)
+			c.topics = slices.DeleteFunc(c.topics, func(t string) bool { return t == topic })
+		}
+		c.mu.Unlock()
+		if same {
+			value.gone()
+		}
+		return nil
+	}
 }

@@ -32,6 +32,9 @@ type Stats struct {
 	OutboxSyncs    uint64   `json:"outbox_syncs" help:"Times that the outbox made the disk keep what was written." counter:"yes"`
 	DroppedSamples uint64   `json:"dropped_samples" help:"Messages at QoS 0 that were not sent." counter:"yes"`
 
+	GalleryThings     int `json:"gallery_things" help:"Things in the gallery."`
+	GalleryEmbeddings int `json:"gallery_embeddings" help:"Embeddings of them, one for each picture."`
+
 	Cameras map[string]Camera `json:"cameras"`
 }
 
