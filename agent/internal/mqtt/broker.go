@@ -64,7 +64,8 @@ func (c Config) options() (*paho.ClientOptions, error) {
 	}
 	o := paho.NewClientOptions().
 		SetClientID(c.ClientID).
-		SetProtocolVersion(4).SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(false).
+		SetProtocolVersion(4).SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).
+		SetOrderMatters(c.Receive != nil). // on before off: the handler only passes on
 		SetKeepAlive(c.KeepAlive).SetConnectTimeout(c.ConnectTimeout).SetWriteTimeout(c.WriteTimeout).
 		SetPingTimeout(c.ConnectTimeout)
 	if c.TLS != nil {

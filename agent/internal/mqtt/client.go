@@ -45,6 +45,11 @@ type Config struct {
 	Keeps          bool          // what is left after that stays in the outbox for the next start: no error
 
 	Watch func() Heartbeat // called when Run begins; may be nil
+
+	// Subscribe are the topics that Receive gets messages of, in their order. Receive must not wait, since it holds up
+	// the connection, and may be called for a moment after Run.
+	Subscribe []string
+	Receive   func(Message)
 }
 
 // Heartbeat is told that Run is alive, at least once a second while it waits, and that it has ended.
@@ -62,6 +67,7 @@ func (unwatched) End()  {}
 const (
 	maxInFlight  = 20 // messages without their PUBACK
 	sampleBuffer = 16
+	noticeBuffer = 64
 	sayEvery     = time.Minute
 	quiesce      = 250 // ms for the DISCONNECT packet to leave
 
@@ -103,7 +109,7 @@ type Stats struct {
 	Connected      bool
 	Connects       uint64 // connections made
 	Acknowledged   uint64 // events and states confirmed by the broker
-	DroppedSamples uint64 // QoS 0 messages not sent
+	DroppedSamples uint64 // messages at QoS 0, and notices, that were not sent
 	DroppedEvents  uint64 // events the outbox had no room for
 	Queued         int    // events waiting
 }
@@ -116,6 +122,7 @@ type Client struct {
 	log    *slog.Logger
 	wake   chan struct{}
 	sample chan message
+	notice chan message
 
 	mu       sync.Mutex
 	topics   []string // of retained, in the order of their first use
@@ -147,7 +154,7 @@ func New(cfg Config, outbox Outbox, log *slog.Logger) (*Client, error) {
 	}
 	return &Client{
 		cfg: cfg.withDefaults(), outbox: outbox, log: log.With("broker", redact.URL(cfg.Broker)),
-		wake: make(chan struct{}, 1), sample: make(chan message, sampleBuffer), retained: map[string]*state{},
+		wake: make(chan struct{}, 1), sample: make(chan message, sampleBuffer), notice: make(chan message, noticeBuffer), retained: map[string]*state{},
 	}, nil
 }
 
@@ -187,6 +194,18 @@ func (c *Client) Sample(topic string, payload []byte) bool {
 	}
 	c.dropped0.Add(1)
 	return false
+}
+
+// Notice sends a QoS 1 message that nobody misses after a restart, such as an answer. It waits for a connection; when 64
+// wait, further ones are dropped and counted, and the result is false. The payload must not change afterwards.
+func (c *Client) Notice(topic string, payload []byte) bool {
+	select {
+	case c.notice <- message{topic, payload}:
+		return true
+	default: // no broker, or one that is slower than who asks
+		c.dropped0.Add(1)
+		return false
+	}
 }
 
 // Stats returns the counts so far.
@@ -294,6 +313,10 @@ func (c *Client) connect() (*connection, error) {
 	<-token.Done() // bounded by ConnectTimeout
 	if err := token.Error(); err != nil {
 		return nil, refusal(err)
+	}
+	if err := c.subscribe(conn); err != nil {
+		conn.client.Disconnect(0)
+		return nil, err
 	}
 	c.connects.Add(1)
 	return conn, nil

@@ -100,26 +100,13 @@ func listenOnce(ctx context.Context, cfg Config, topics []string, handle func(Me
 	}
 	defer client.Disconnect(quiesce)
 
-	filters := map[string]byte{}
-	for _, t := range topics {
-		filters[t] = 1
-	}
-	sub := client.SubscribeMultiple(filters, func(_ paho.Client, m paho.Message) {
+	if err := subscribe(client, cfg, func(_ paho.Client, m paho.Message) {
 		select {
 		case arrived <- Message{m.Topic(), m.Payload(), m.Retained()}:
 		case <-over:
 		}
-	})
-	if !sub.WaitTimeout(cfg.ConnectTimeout) {
-		return false, true, fmt.Errorf("the broker has not confirmed the subscription for %v", cfg.ConnectTimeout)
-	}
-	if err := sub.Error(); err != nil {
-		return false, true, fmt.Errorf("subscribe: %w", err)
-	}
-	for topic, qos := range sub.(*paho.SubscribeToken).Result() {
-		if qos == 0x80 {
-			return false, true, fmt.Errorf("the broker refuses the subscription to %q", topic)
-		}
+	}, topics); err != nil {
+		return false, true, err
 	}
 	if !ready() {
 		return true, false, nil

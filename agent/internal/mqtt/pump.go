@@ -46,12 +46,16 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbea
 				sent = r.Seq
 			}
 		}
-		if ctx.Err() != nil && len(flights) == 0 && c.outbox.Len() == 0 { // one that is not ready yet will be in a moment
+		if ctx.Err() != nil && len(flights) == 0 && c.outbox.Len() == 0 && len(c.notice) == 0 { // one that is not ready yet will be in a moment
 			return c.goodbye(conn)
 		}
 		var confirmed <-chan struct{}
 		if len(flights) > 0 {
 			confirmed = flights[0].token.Done() // the oldest: the outbox is emptied in order
+		}
+		notice := c.notice
+		if len(flights) >= maxInFlight {
+			notice = nil
 		}
 		stopping := ctx.Done()
 		if ctx.Err() != nil {
@@ -71,6 +75,8 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbea
 			flights = flights[1:]
 		case m := <-c.sample:
 			conn.client.Publish(m.topic, 0, false, m.payload)
+		case m := <-notice:
+			publish(m.topic, false, m.payload, nil)
 		case <-c.wake:
 		case <-c.outbox.Ready():
 		case err := <-conn.lost:

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"fmt"
 	"regexp"
+	"strings"
 )
 
 var (
@@ -49,6 +50,49 @@ func (t Topics) State(camera string) string { return t.camera(camera, "state") }
 
 // Embedding takes embeddings when they are switched on.
 func (t Topics) Embedding(camera string) string { return t.camera(camera, "embedding") }
+
+// Candidate takes near misses when they are switched on.
+func (t Topics) Candidate(camera string) string { return t.camera(camera, "candidate") }
+
+// FeatureState says how a camera's feature is set, retained.
+func (t Topics) FeatureState(camera, feature string) string {
+	return t.camera(camera, feature) + "/state"
+}
+
+// FeatureSet takes values for a camera's feature.
+func (t Topics) FeatureSet(camera, feature string) string { return t.camera(camera, feature) + "/set" }
+
+// GallerySet takes commands.
+func (t Topics) GallerySet() string { return t.camera("gallery", "set") }
+
+// GalleryReply takes the answers to commands.
+func (t Topics) GalleryReply() string { return t.camera("gallery", "reply") }
+
+// GalleryState says what is enrolled, retained.
+func (t Topics) GalleryState() string { return t.camera("gallery", "state") }
+
+// Identity says when an identity was seen last, retained.
+func (t Topics) Identity(id string) string { return t.camera("identity", id) + "/state" }
+
+// Error takes what is wrong.
+func (t Topics) Error() string { return t.Base + "/" + t.Node + "/error" }
+
+// Commands are the filters of all that a node listens to.
+func (t Topics) Commands() []string { return []string{t.GallerySet(), t.FeatureSet("+", "+")} }
+
+// Command returns the camera and feature that a topic sets, both empty for gallery commands. known is false for a topic
+// of another kind.
+func (t Topics) Command(topic string) (camera, feature string, known bool) {
+	if topic == t.GallerySet() {
+		return "", "", true
+	}
+	rest, ours := strings.CutPrefix(topic, t.Base+"/"+t.Node+"/")
+	parts := strings.Split(rest, "/")
+	if !ours || len(parts) != 3 || parts[0] == "" || parts[1] == "" || parts[2] != "set" {
+		return "", "", false
+	}
+	return parts[0], parts[1], true
+}
 
 func (t Topics) camera(camera, leaf string) string {
 	return t.Base + "/" + t.Node + "/" + camera + "/" + leaf
