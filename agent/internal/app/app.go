@@ -12,7 +12,9 @@ import (
 
 	"xbmedge/agent/internal/board"
 	"xbmedge/agent/internal/clock"
+	"xbmedge/agent/internal/commands"
 	"xbmedge/agent/internal/config"
+	"xbmedge/agent/internal/features"
 	"xbmedge/agent/internal/health"
 	"xbmedge/agent/internal/metrics"
 	"xbmedge/agent/internal/mqtt"
@@ -47,7 +49,12 @@ type App struct {
 	health  health.Monitor
 	reloads chan reload
 
+	features *features.Store
+	desk     *desk
+	commands *commands.Desk
+
 	mu      sync.Mutex
+	faults  map[string]time.Time // told over the broker, by code and camera
 	cameras *cameras // at work
 	view    view     // of the supervisor
 	summary Summary  // of what has ended
@@ -62,20 +69,26 @@ func New(cfg *config.Config, parts Parts) (*App, error) {
 	}
 	a := &App{
 		cfg: cfg, parts: parts, log: parts.Log, clock: clock.New(), topics: mqtt.Topics{Base: cfg.MQTT.Base, Node: cfg.Node},
-		reloads: make(chan reload), view: view{share: 1},
+		reloads: make(chan reload), view: view{share: 1}, faults: map[string]time.Time{},
+		features: features.Open(cfg.FeaturesFile(), parts.Log),
 	}
+	a.desk = &desk{app: a}
+	a.commands = commands.New(cfg.CommandsFile(), a.desk, parts.Log)
 	events, onDisk, err := openOutbox(cfg, a.clock.Boot(), parts.Log)
 	if err != nil {
 		return nil, err
 	}
 	a.outbox = onDisk
-	a.client, err = mqtt.New(mqtt.Config{
+	client := mqtt.Config{
 		Broker: cfg.MQTT.Broker, ClientID: cfg.MQTT.ClientID, Username: cfg.MQTT.Username, Password: cfg.MQTT.Password,
 		TLS: tlsConfig, StatusTopic: a.topics.Status(), KeepAlive: cfg.MQTT.KeepAlive, DrainTimeout: cfg.MQTT.Drain,
 		Keeps: onDisk != nil,
 		Watch: func() mqtt.Heartbeat { return a.health.Stage("connection to the broker") },
-	}, events, parts.Log)
-	if err != nil {
+	}
+	if cfg.MQTT.Commands {
+		client.Subscribe, client.Receive = a.topics.Commands(), a.receive
+	}
+	if a.client, err = mqtt.New(client, events, parts.Log); err != nil {
 		return nil, errors.Join(err, a.closeOutbox())
 	}
 	if a.cameras, err = a.newCameras(cfg, parts); err != nil {
@@ -115,8 +128,18 @@ func (a *App) Run(ctx context.Context) error {
 		a.saveStrangers(watching)
 	}()
 
+	commanding, stopCommands := context.WithCancel(ctx)
+	defer stopCommands()
+	commanded := make(chan struct{})
+	go func() {
+		defer close(commanded)
+		a.commands.Run(commanding)
+	}()
+
 	faults := a.runCameras(ctx)
 	a.parts.Manager.Stopping()
+	stopCommands()
+	<-commanded
 	elapsed := time.Since(started)
 	stopBroker()
 	faults = append(faults, <-sent, a.closeOutbox())
@@ -157,6 +180,9 @@ func (a *App) runCameras(ctx context.Context) (faults []error) {
 			faults = append(append(faults, <-ended...), set.close())
 			a.count(set)
 			next = &r
+			set.mu.Lock()
+			r.cameras.before = set.gallery
+			set.mu.Unlock()
 			a.mu.Lock()
 			a.cameras = r.cameras
 			a.mu.Unlock()

@@ -134,7 +134,8 @@ func parts(t testing.TB, embedder pipeline.Embedder, g *gallery.Gallery) app.Par
 func schemas(t *testing.T) map[string]*jsonschema.Schema {
 	t.Helper()
 	out := map[string]*jsonschema.Schema{}
-	for _, name := range []string{"match", "state", "embedding", "stats"} {
+	for _, channel := range mqtt.Contract() {
+		name := channel.Schema
 		text, err := mqtt.Schemas.ReadFile("schema/" + name + ".json")
 		if err != nil {
 			t.Fatal(err)
@@ -155,9 +156,39 @@ func schemas(t *testing.T) map[string]*jsonschema.Schema {
 	return out
 }
 
+// valid checks a message against the schema that the contract has for its topic.
+func valid(t *testing.T, schemas map[string]*jsonschema.Schema, m mqtt.Message) {
+	t.Helper()
+	channel, known := (mqtt.Topics{Base: "xbm", Node: "board-1"}).Channel(m.Topic)
+	if !known || channel.Taken {
+		t.Errorf("unexpected topic %s", m.Topic)
+		return
+	}
+	if m.Retained && !channel.Retained {
+		t.Errorf("%s is retained", m.Topic)
+	}
+	if len(m.Payload) == 0 && channel.Retained { // removed
+		return
+	}
+	var doc any = string(m.Payload)
+	var err error
+	if !channel.Text {
+		doc, err = jsonschema.UnmarshalJSON(bytes.NewReader(m.Payload))
+	}
+	if err == nil {
+		err = schemas[channel.Schema].Validate(doc)
+	}
+	if err != nil {
+		t.Errorf("%s: %v\n%s", m.Topic, err, m.Payload)
+	}
+}
+
 func strict(schema map[string]any) {
-	if elements, ok := schema["additionalProperties"].(map[string]any); ok { // of a map
+	switch elements := schema["additionalProperties"].(type) {
+	case map[string]any: // of a map
 		strict(elements)
+		return
+	case bool: // said already
 		return
 	}
 	properties, ok := schema["properties"].(map[string]any)
@@ -243,27 +274,15 @@ func fresh(messages []mqtt.Message) []mqtt.Message {
 // checkMessages checks one run's messages and returns the next event's number.
 func checkMessages(t *testing.T, got []mqtt.Message, seq uint64) uint64 {
 	t.Helper()
-	valid := schemas(t)
+	shapes := schemas(t)
 	var story []string
 	embeddings, states := 0, 0
 	status := map[string][]string{}
 	for _, m := range got {
-		leaf := m.Topic[strings.LastIndexByte(m.Topic, '/')+1:]
-		if leaf == "status" {
+		valid(t, shapes, m)
+		leaf := strings.TrimPrefix(m.Topic, "xbm/board-1/shelf/")
+		if strings.HasSuffix(m.Topic, "/status") {
 			status[m.Topic] = append(status[m.Topic], string(m.Payload))
-			continue
-		}
-		schema := valid[leaf]
-		if schema == nil || m.Topic != "xbm/board-1/shelf/"+leaf {
-			t.Errorf("unexpected topic %s", m.Topic)
-			continue
-		}
-		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(m.Payload))
-		if err == nil {
-			err = schema.Validate(doc)
-		}
-		if err != nil {
-			t.Errorf("%s: %v\n%s", m.Topic, err, m.Payload)
 		}
 		switch leaf {
 		case "embedding":

@@ -135,7 +135,7 @@ func (s *supervisor) govern() {
 // missing returns the cameras that give no frames, sorted.
 func (a *App) missing() []string {
 	var missing []string
-	for id, c := range a.atWork().byID {
+	for id, c := range a.atWork().on() {
 		if n := c.Stats(); n.Processed == 0 || !n.Online {
 			missing = append(missing, id)
 		}

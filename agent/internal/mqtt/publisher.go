@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"xbmedge/agent/internal/clock"
 	"xbmedge/agent/internal/pipeline"
@@ -72,6 +73,9 @@ func (p *Publisher) Event(e *pipeline.Event) error {
 	m, now := NewMatch(e), p.clock.At(e.Time)
 	m.Node, m.Model, m.Gallery = p.topics.Node, p.model, *p.gallery.Load()
 	m.Boot, m.Mono, m.Synced = now.Boot, now.Mono, now.Synced
+	if e.Known {
+		p.identity(&m)
+	}
 	return p.sender.Event(p.topics.Match(e.Camera), func(seq uint64) ([]byte, error) {
 		m.Seq = seq
 		payload, err := json.Marshal(m)
@@ -80,6 +84,42 @@ func (p *Publisher) Event(e *pipeline.Event) error {
 		}
 		return payload, nil
 	})
+}
+
+// identity sets when a known one was seen last.
+func (p *Publisher) identity(m *Match) {
+	i := Identity{
+		Schema: "identity/1", Node: m.Node, ID: m.Identity.ID, Name: m.Identity.Name, Camera: m.Camera,
+		Score: m.Score, LastSeen: m.TS, EventID: m.EventID,
+	}
+	if payload, err := json.Marshal(i); err == nil { // plain values: cannot fail
+		p.sender.State(p.topics.Identity(i.ID), payload)
+	}
+}
+
+// TellGallery sets what is enrolled. What the broker keeps of identities that were enrolled in before, nil for nothing,
+// and are no longer, is removed.
+func (p *Publisher) TellGallery(before, g *gallery.Gallery, at time.Time) {
+	out := Gallery{
+		Schema: "gallery/1", Node: p.topics.Node, Version: g.Revision(), N: g.Len(), Threshold: round4(g.Threshold()),
+		Model: p.model, Identities: []GalleryIdentity{}, TS: unixSeconds(at),
+	}
+	there := map[string]bool{}
+	for _, e := range g.Entries() {
+		there[e.ID] = true
+		out.Identities = append(out.Identities, GalleryIdentity{e.ID, e.Name, e.Vectors, e.Rejected, round4(e.Threshold)})
+	}
+	if payload, err := json.Marshal(out); err == nil { // plain values: cannot fail
+		p.sender.State(p.topics.GalleryState(), payload)
+	}
+	if before == nil {
+		return
+	}
+	for _, e := range before.Entries() {
+		if !there[e.ID] {
+			p.sender.State(p.topics.Identity(e.ID), nil)
+		}
+	}
 }
 
 // State sets who is in view of a camera.
