@@ -55,9 +55,9 @@ type App struct {
 
 	mu      sync.Mutex
 	faults  map[string]time.Time // told over the broker, by code and camera
-	cameras *cameras // at work
-	view    view     // of the supervisor
-	summary Summary  // of what has ended
+	cameras *cameras             // at work
+	view    view                 // of the supervisor
+	summary Summary              // of what has ended
 }
 
 // New builds an agent. It reads files, opens the outbox in the state folder, which Run closes, and touches no network

@@ -3,8 +3,11 @@ package app_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +21,34 @@ import (
 	"xbmedge/agent/internal/mqtt/brokertest"
 	"xbmedge/internal/vision"
 )
+
+// paint puts a new picture of something red into a folder, some 25 times a second, until the test's end.
+func paint(t *testing.T, dir string) {
+	t.Helper()
+	clip, err := os.ReadFile(film(t, t.TempDir(), "r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ctx.Err() == nil; i++ {
+			path := filepath.Join(dir, fmt.Sprintf("%06d.jpg", i))
+			if err := errors.Join(os.WriteFile(path+".part", clip, 0o600), os.Rename(path+".part", path)); err != nil {
+				t.Error(err)
+			}
+			if i >= 100 {
+				_ = os.Remove(filepath.Join(dir, fmt.Sprintf("%06d.jpg", i-100)))
+			}
+			time.Sleep(40 * time.Millisecond)
+		}
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-done
+	})
+}
 
 // counting is a model that tells how often it was used.
 type counting struct {
@@ -41,7 +72,7 @@ func (h *handler) Handle(_ context.Context, r *control.Request) (any, error) {
 	return nil, nil
 }
 
-// remote is an agent with a moving pattern before its camera, and somebody who listens to all it says.
+// remote is an agent before whose cameras something red is held, and somebody who listens to all it says.
 type remote struct {
 	*app.App
 	broker   *brokertest.Broker
@@ -58,8 +89,9 @@ func remoteAgent(t *testing.T, broker *brokertest.Broker, dir string) *remote {
 	for _, id := range []string{"shelf", "attic"} {
 		var cam config.Camera
 		cam.SetDefaults()
-		cam.Kind, cam.Enabled, cam.FPS = "test", id == "shelf", 20
+		cam.Kind, cam.Address, cam.Watch, cam.Enabled, cam.FPS = "dir", t.TempDir(), true, id == "shelf", 20
 		cfg.Cameras[id] = cam
+		paint(t, cam.Address)
 	}
 	r := &remote{broker: broker, model: &counting{}, handler: &handler{}, messages: make(chan mqtt.Message, 100_000)}
 	a, err := app.New(cfg, parts(t, r.model, g))
@@ -234,26 +266,27 @@ func TestFloodCostsNoFrames(t *testing.T) {
 	broker := brokertest.Start(t, "127.0.0.1:0")
 	r := remoteAgent(t, broker, t.TempDir())
 	r.until(t, "shelf/status", "online")
-	r.frames(t, "shelf", 20)
-	from, began := r.Stats().Cameras["shelf"].Frames, time.Now()
-	const total = 30_000
-	for i := range total {
-		r.send(t, "gallery/set", fmt.Sprintf(`{"req":"f%d","op":"info"}`, i))
-		if i%100 == 99 {
-			time.Sleep(time.Until(began.Add(time.Duration(i) * 100 * time.Microsecond)))
+	began := time.Now()
+	r.frames(t, "shelf", 40)
+	before := 40 / time.Since(began).Seconds()
+	from, sent := r.Stats().Cameras["shelf"].Frames, 0
+	for began = time.Now(); time.Since(began) < 3*time.Second; time.Sleep(5 * time.Millisecond) {
+		for range 50 { // in 5 ms
+			r.send(t, "gallery/set", fmt.Sprintf(`{"req":"f%d","op":"info"}`, sent))
+			sent++
 		}
 	}
-	elapsed := time.Since(began)
-	frames := r.Stats().Cameras["shelf"].Frames - from
-	refused := uint64(0)
-	for answered := uint64(0); answered < total*9/10; answered = refused + r.handler.n.Load() {
-		reply := r.reply(t, `"rate"`)
-		refused += reply.Refused
+	elapsed := time.Since(began).Seconds()
+	during := float64(r.Stats().Cameras["shelf"].Frames-from) / elapsed
+	if during < before*0.5 { // broker, sender and listener share this process's cores
+		t.Errorf("%.1f frames a second while commands come, %.1f before", during, before)
 	}
-	if fps := float64(frames) / elapsed.Seconds(); fps < 18 {
-		t.Errorf("%.1f frames a second of 20 while commands come", fps)
+	reply := r.reply(t, `"rate"`)
+	if done := r.handler.n.Load(); done > uint64(20+5*(elapsed+2)) {
+		t.Errorf("%d commands were carried out", done)
 	}
-	t.Logf("%d commands in %v: %d carried out, at least %d refused, %d frames at 20 a second", total, elapsed.Round(time.Millisecond), r.handler.n.Load(), refused, frames)
+	t.Logf("%.0f commands a second for %.1f s: %d carried out, %d refused in the first such reply; %.1f frames a second, %.1f before",
+		float64(sent)/elapsed, elapsed, r.handler.n.Load(), reply.Refused, during, before)
 	r.stop()
 	broker.Stop()
 }

@@ -47,9 +47,16 @@ func TestRefusedValues(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "features.json")
 	s := Open(path, quiet())
 	for _, tt := range []struct{ feature, value, want string }{
-		{"colour", "red", "no feature"}, {Recognition, "", "want ON or OFF"}, {Recognition, "2", "want ON or OFF"},
-		{Threshold, "1.01", "0 to 1"}, {Threshold, "-0.1", "0 to 1"}, {Threshold, "NaN", "0 to 1"}, {Threshold, "x", "0 to 1"},
-		{FPS, "1001", "0 to 1000"}, {FPS, "Inf", "0 to 1000"}, {FPS, "1e400", "0 to 1000"},
+		{"colour", "red", "no feature"},
+		{Recognition, "", "want ON or OFF"},
+		{Recognition, "2", "want ON or OFF"},
+		{Threshold, "1.01", "0 to 1"},
+		{Threshold, "-0.1", "0 to 1"},
+		{Threshold, "NaN", "0 to 1"},
+		{Threshold, "x", "0 to 1"},
+		{FPS, "1001", "0 to 1000"},
+		{FPS, "Inf", "0 to 1000"},
+		{FPS, "1e400", "0 to 1000"},
 	} {
 		if err := s.Set("shelf", tt.feature, tt.value); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s %q: %v, want %q", tt.feature, tt.value, err, tt.want)
