@@ -11,10 +11,11 @@
 # make bench      the benchmarks of BENCHMARKS.md; make bench-train those of the trainer, DATA= and WEIGHTS= as
 #                 scripts/bench_train.sh says; make bench-convert those of the converter, DATA= and RUNS= as
 #                 scripts/bench_convert.sh says; make bench-outbox the outbox beside other stores
+# make asyncapi   docs/asyncapi.json from the topics and schemas of agent/internal/mqtt
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: all setup build demo test chaos bench bench-train bench-convert bench-outbox lint clean arm64 packages deb-arm64 \
-	test-packages test-vm test-ha
+.PHONY: all setup build demo test chaos bench bench-train bench-convert bench-outbox lint clean asyncapi arm64 packages \
+	deb-arm64 test-packages test-vm test-ha
 
 env = . scripts/env.sh &&
 programs = bin/xbm-train=./training bin/xbm-convert=./convert bin/xbm-agent=./agent bin/xbm-capture=./agent/xbm-capture \
@@ -37,6 +38,9 @@ test: setup
 chaos: setup
 	@$(env) XBM_CHAOS=1 go test -count=1 -timeout 60m -v -run 'Chaos|Prefix|Flipped|PowerCut|ManyEvents|Kills|NetworkFaults' \
 		./agent/internal/capture ./agent/internal/outbox ./agent/internal/mqtt
+
+asyncapi:
+	@$(env) go test -count=1 -run TestAsyncAPI ./agent/internal/mqtt -update
 
 arm64:
 	@scripts/cross.sh arm64

@@ -13,7 +13,9 @@ import (
 
 	"xbmedge/agent/internal/board"
 	"xbmedge/agent/internal/clock"
+	"xbmedge/agent/internal/commands"
 	"xbmedge/agent/internal/config"
+	"xbmedge/agent/internal/features"
 	"xbmedge/agent/internal/health"
 	"xbmedge/agent/internal/metrics"
 	"xbmedge/agent/internal/mqtt"
@@ -53,10 +55,15 @@ type App struct {
 	// tellSoon asks for a reading a few seconds later.
 	tellSoon atomic.Bool
 
+	features *features.Store
+	desk     *desk
+	commands *commands.Desk
+
 	mu      sync.Mutex
-	cameras *cameras // at work
-	view    view     // of the supervisor
-	summary Summary  // of what has ended
+	faults  map[string]time.Time // told over the broker, by code and camera
+	cameras *cameras             // at work
+	view    view                 // of the supervisor
+	summary Summary              // of what has ended
 }
 
 // New builds an agent. It reads files, opens the outbox in the state folder, which Run closes, and touches no network
@@ -68,21 +75,27 @@ func New(cfg *config.Config, parts Parts) (*App, error) {
 	}
 	a := &App{
 		cfg: cfg, parts: parts, log: parts.Log, clock: clock.New(), topics: mqtt.Topics{Base: cfg.MQTT.Base, Node: cfg.Node},
-		reloads: make(chan reload), view: view{share: 1},
+		reloads: make(chan reload), view: view{share: 1}, faults: map[string]time.Time{},
+		features: features.Open(cfg.FeaturesFile(), parts.Log),
 	}
+	a.desk = &desk{app: a}
+	a.commands = commands.New(cfg.CommandsFile(), a.desk, parts.Log)
 	events, onDisk, err := openOutbox(cfg, a.clock.Boot(), parts.Log)
 	if err != nil {
 		return nil, err
 	}
 	a.outbox = onDisk
 	a.home = newHome(cfg, parts.Log)
-	a.client, err = mqtt.New(mqtt.Config{
+	client := mqtt.Config{
 		Broker: cfg.MQTT.Broker, ClientID: cfg.MQTT.ClientID, Username: cfg.MQTT.Username, Password: cfg.MQTT.Password,
 		TLS: tlsConfig, StatusTopic: a.topics.Status(), KeepAlive: cfg.MQTT.KeepAlive, DrainTimeout: cfg.MQTT.Drain,
-		Keeps: onDisk != nil, Subscribe: a.home.topics(), Receive: a.home.receive,
+		Keeps: onDisk != nil, Subscribe: a.home.topics(), Receive: a.receive,
 		Watch: func() mqtt.Heartbeat { return a.health.Stage("connection to the broker") },
-	}, events, parts.Log)
-	if err != nil {
+	}
+	if cfg.MQTT.Commands {
+		client.Subscribe = append(client.Subscribe, a.topics.Commands()...)
+	}
+	if a.client, err = mqtt.New(client, events, parts.Log); err != nil {
 		return nil, errors.Join(err, a.closeOutbox())
 	}
 	a.home.client = a.client
@@ -130,8 +143,18 @@ func (a *App) Run(ctx context.Context) error {
 		a.home.run(watching, func() { a.tellSoon.Store(true) })
 	}()
 
+	commanding, stopCommands := context.WithCancel(ctx)
+	defer stopCommands()
+	commanded := make(chan struct{})
+	go func() {
+		defer close(commanded)
+		a.commands.Run(commanding)
+	}()
+
 	faults := a.runCameras(ctx)
 	a.parts.Manager.Stopping()
+	stopCommands()
+	<-commanded
 	elapsed := time.Since(started)
 	stopBroker()
 	faults = append(faults, <-sent, a.closeOutbox())
@@ -173,6 +196,9 @@ func (a *App) runCameras(ctx context.Context) (faults []error) {
 			faults = append(append(faults, <-ended...), set.close())
 			a.count(set)
 			next = &r
+			set.mu.Lock()
+			r.cameras.before = set.gallery.Load()
+			set.mu.Unlock()
 			a.mu.Lock()
 			a.cameras = r.cameras
 			a.mu.Unlock()

@@ -134,7 +134,11 @@ func parts(t testing.TB, embedder pipeline.Embedder, g *gallery.Gallery) app.Par
 func schemas(t *testing.T) map[string]*jsonschema.Schema {
 	t.Helper()
 	out := map[string]*jsonschema.Schema{}
-	for _, name := range []string{"match", "state", "embedding", "stats", "identity", "update"} {
+	for _, channel := range mqtt.Contract() {
+		name := channel.Schema
+		if channel.Picture {
+			continue
+		}
 		text, err := mqtt.Schemas.ReadFile("schema/" + name + ".json")
 		if err != nil {
 			t.Fatal(err)
@@ -155,9 +159,39 @@ func schemas(t *testing.T) map[string]*jsonschema.Schema {
 	return out
 }
 
+// valid checks a message against the schema that the contract has for its topic.
+func valid(t *testing.T, schemas map[string]*jsonschema.Schema, m mqtt.Message) {
+	t.Helper()
+	channel, known := (mqtt.Topics{Base: "xbm", Node: "board-1"}).Channel(m.Topic)
+	if !known || channel.Taken {
+		t.Errorf("unexpected topic %s", m.Topic)
+		return
+	}
+	if m.Retained && !channel.Retained {
+		t.Errorf("%s is retained", m.Topic)
+	}
+	if channel.Picture || len(m.Payload) == 0 && channel.Retained { // looked at elsewhere, or removed
+		return
+	}
+	var doc any = string(m.Payload)
+	var err error
+	if !channel.Text {
+		doc, err = jsonschema.UnmarshalJSON(bytes.NewReader(m.Payload))
+	}
+	if err == nil {
+		err = schemas[channel.Schema].Validate(doc)
+	}
+	if err != nil {
+		t.Errorf("%s: %v\n%s", m.Topic, err, m.Payload)
+	}
+}
+
 func strict(schema map[string]any) {
-	if elements, ok := schema["additionalProperties"].(map[string]any); ok { // of a map
+	switch elements := schema["additionalProperties"].(type) {
+	case map[string]any: // of a map
 		strict(elements)
+		return
+	case bool: // said already
 		return
 	}
 	properties, ok := schema["properties"].(map[string]any)
@@ -243,42 +277,26 @@ func fresh(messages []mqtt.Message) []mqtt.Message {
 // checkMessages checks one run's messages and returns the next event's number.
 func checkMessages(t *testing.T, got []mqtt.Message, seq uint64) uint64 {
 	t.Helper()
-	valid := schemas(t)
+	shapes := schemas(t)
 	var story []string
 	embeddings, states := 0, 0
 	status, seen, pictures := map[string][]string{}, map[string]bool{}, map[string]bool{}
 	for _, m := range got {
-		leaf := m.Topic[strings.LastIndexByte(m.Topic, '/')+1:]
-		if leaf == "status" {
+		valid(t, shapes, m)
+		if id, ok := strings.CutPrefix(m.Topic, "xbm/board-1/identity/"); ok && strings.HasSuffix(id, "/state") && len(m.Payload) > 0 {
+			seen[strings.TrimSuffix(id, "/state")] = true
+		}
+		leaf := strings.TrimPrefix(m.Topic, "xbm/board-1/shelf/")
+		if strings.HasSuffix(m.Topic, "/status") {
 			status[m.Topic] = append(status[m.Topic], string(m.Payload))
 			continue
 		}
-		if leaf == "snapshot" {
+		if strings.HasSuffix(leaf, "/snapshot") || leaf == "snapshot" {
 			pictures[strings.TrimPrefix(m.Topic, "xbm/board-1/")] = true
 			if f, err := vision.Decode(bytes.NewReader(m.Payload)); err != nil || f.Width != 96 || len(m.Payload) > mqtt.MaxSnapshot {
 				t.Errorf("%s: %v, %d pixels wide", m.Topic, err, f.Width)
 			}
 			continue
-		}
-		schema := valid[leaf]
-		switch {
-		case strings.HasPrefix(m.Topic, "xbm/board-1/identity/") && leaf == "state":
-			schema = valid["identity"]
-			seen[strings.Split(m.Topic, "/")[3]] = true
-			leaf = "identity"
-		case m.Topic == "xbm/board-1/update/state":
-			schema = valid["update"]
-			leaf = "update"
-		case schema == nil || m.Topic != "xbm/board-1/shelf/"+leaf:
-			t.Errorf("unexpected topic %s", m.Topic)
-			continue
-		}
-		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(m.Payload))
-		if err == nil {
-			err = schema.Validate(doc)
-		}
-		if err != nil {
-			t.Errorf("%s: %v\n%s", m.Topic, err, m.Payload)
 		}
 		switch leaf {
 		case "embedding":

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,26 +22,28 @@ import (
 type cameras struct {
 	app  *App
 	cfg  *config.Config
-	byID map[string]*pipeline.Camera // the enabled ones
+	byID map[string]*pipeline.Camera // all but those that are off and cannot be built
 	// counts are of their capture processes.
-	counts map[string]*capture.Counts
-	off    []string
+	counts   map[string]*capture.Counts
+	stations map[string]*station // all, also those that are off
 
 	topK      int
-	threshold float32
-	matchers  []*matcher // of the enabled cameras
-	gallery   atomic.Pointer[gallery.Gallery]
 	publisher *mqtt.Publisher
 	embedder  *shared
 	strangers *strangers.Strangers // nil: none are remembered
 	detectors []*detect.Detector   // closed when the cameras have ended
+
+	mu      sync.Mutex
+	gallery atomic.Pointer[gallery.Gallery] // at work
+	before  *gallery.Gallery                // that of the cameras before these, nil for none
+	atWork  bool                            // run has begun: changes are told
 }
 
 // newCameras builds cameras and starts nothing.
 func (a *App) newCameras(cfg *config.Config, parts Parts) (_ *cameras, err error) {
 	set := &cameras{
-		app: a, cfg: cfg, byID: map[string]*pipeline.Camera{}, counts: map[string]*capture.Counts{},
-		topK: cfg.Gallery.TopK, threshold: float32(cfg.Gallery.Threshold),
+		app: a, cfg: cfg, byID: map[string]*pipeline.Camera{}, counts: map[string]*capture.Counts{}, stations: map[string]*station{},
+		topK:      cfg.Gallery.TopK,
 		publisher: mqtt.NewPublisher(a.topics, a.client, a.clock, parts.Gallery, parts.Quant, cfg.MQTT.PublishSnapshots),
 		embedder:  &shared{embedder: parts.Embedder},
 	}
@@ -59,40 +60,51 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (_ *cameras, err error
 		known = set.strangers
 	}
 	for id, cam := range cfg.Cameras {
-		if !cam.Enabled {
-			set.off = append(set.off, id)
-			continue
-		}
-		eye := newEye(cam, a.log.With("camera", id))
-		set.counts[id] = &eye.counts
-		asked := &matcher{}
-		set.matchers = append(set.matchers, asked)
-		var told pipeline.Publisher = set.publisher
-		var onlooker pipeline.Onlooker // stays nil without a tap
-		if parts.Tap != nil {
-			onlooker, told = parts.Tap.Camera(id, set.publisher)
-		}
-		var viewer pipeline.Viewer // stays nil without a scene
-		if parts.Scene != nil {
-			viewer, told = parts.Scene.Camera(id, told)
-		}
-		finder, err := set.finder(cfg, id)
-		if err != nil {
+		st := newStation(id, cfg.Features(id))
+		set.stations[id] = st
+		switch c, err := set.build(cfg, parts, known, st); {
+		case err == nil:
+			st.camera, set.byID[id] = c, c
+		case cam.Enabled:
 			return nil, err
+		default: // it is off: that matters when somebody switches it on
+			st.broken = err
 		}
-		set.byID[id], err = pipeline.New(cfg.Pipeline(id), pipeline.Deps{
-			Open:     eye.open,
-			Embedder: set.embedder, Matcher: asked, Publisher: told, Results: parts.Results, Log: a.log,
-			Finder: finder, Strangers: known, Onlooker: onlooker, Viewer: viewer,
-			Watch: func(loop string) pipeline.Heartbeat {
-				return eye.watched(loop, a.health.Stage("camera "+id+": "+loop))
-			},
-		})
-		if err != nil {
-			return nil, fmt.Errorf("camera %s: %w", id, err)
-		}
+		set.apply(st)
 	}
 	return set, set.setGallery(parts.Gallery)
+}
+
+// build makes a camera's pipeline.
+func (set *cameras) build(cfg *config.Config, parts Parts, known pipeline.Strangers, st *station) (*pipeline.Camera, error) {
+	a, id := set.app, st.id
+	eye := newEye(cfg.Cameras[id], a.log.With("camera", id))
+	set.counts[id] = &eye.counts
+	var told pipeline.Publisher = set.publisher
+	var onlooker pipeline.Onlooker // stays nil without a tap
+	if parts.Tap != nil {
+		onlooker, told = parts.Tap.Camera(id, set.publisher)
+	}
+	var viewer pipeline.Viewer // stays nil without a scene
+	if parts.Scene != nil {
+		viewer, told = parts.Scene.Camera(id, told)
+	}
+	finder, err := set.finder(cfg, id)
+	if err != nil {
+		return nil, err
+	}
+	c, err := pipeline.New(cfg.Pipeline(id), pipeline.Deps{
+		Open:     eye.open,
+		Embedder: set.embedder, Matcher: &st.matcher, Publisher: told, Results: parts.Results, Log: a.log,
+		Finder: finder, Strangers: known, Onlooker: onlooker, Viewer: viewer,
+		Watch: func(loop string) pipeline.Heartbeat {
+			return eye.watched(loop, a.health.Stage("camera "+id+": "+loop))
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("camera %s: %w", id, err)
+	}
+	return c, nil
 }
 
 // finder opens a camera's detection model, where it has one.
@@ -132,28 +144,6 @@ func (set *cameras) close() error {
 		faults = append(faults, set.strangers.Save())
 	}
 	return errors.Join(faults...)
-}
-
-// run runs the cameras until ctx ends or all have come to the end of their clips.
-func (set *cameras) run(ctx context.Context) (faults []error) {
-	for _, id := range set.off {
-		set.app.client.State(set.app.topics.CameraStatus(id), []byte(mqtt.Disabled))
-	}
-	set.publisher.Model()
-	var group sync.WaitGroup
-	var mu sync.Mutex
-	for _, c := range set.byID {
-		group.Go(func() {
-			if err := c.Run(ctx); err != nil {
-				set.app.log.Error("camera ended", "error", err)
-				mu.Lock()
-				faults = append(faults, err)
-				mu.Unlock()
-			}
-		})
-	}
-	group.Wait()
-	return faults
 }
 
 // shared lets several cameras take turns with one model.

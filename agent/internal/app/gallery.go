@@ -3,7 +3,9 @@ package app
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 
+	"xbmedge/agent/internal/features"
 	"xbmedge/agent/internal/pipeline"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/vision"
@@ -21,19 +23,42 @@ func (m *matcher) Match(embedding []float32) gallery.Decision { return m.at.Load
 
 // setGallery makes all cameras ask another gallery from their next frame on.
 func (set *cameras) setGallery(g *gallery.Gallery) error {
-	first, err := gallery.NewMatcher(g, set.topK, set.threshold)
-	if err != nil {
-		return fmt.Errorf("gallery.threshold: %w", err)
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	made := map[float32]*gallery.Matcher{} // by threshold
+	for _, st := range set.stations {
+		if made[st.threshold] != nil {
+			continue
+		}
+		m, err := gallery.NewMatcher(g, set.topK, st.threshold)
+		if err != nil {
+			return fmt.Errorf("gallery.threshold: %w", err)
+		}
+		made[st.threshold] = m
 	}
-	for _, m := range set.matchers {
-		m.at.Store(first.Fork())
+	for _, st := range set.stations {
+		st.matcher.at.Store(made[st.threshold].Fork())
 	}
+	before := set.gallery.Swap(g)
 	set.publisher.SetGallery(g)
-	set.gallery.Store(g)
 	for _, c := range set.byID {
 		c.LookAnew()
 	}
+	if set.atWork {
+		set.tellGallery(before)
+	}
 	return nil
+}
+
+// tellGallery tells what is enrolled, and no longer. The caller holds the lock.
+func (set *cameras) tellGallery(before *gallery.Gallery) {
+	set.publisher.TellGallery(before, set.gallery.Load(), time.Now())
+	own := features.Settings{Threshold: float64(set.gallery.Load().Threshold())}.Text(features.Threshold)
+	for _, st := range set.stations {
+		if st.threshold == 0 {
+			set.app.client.State(set.app.topics.FeatureState(st.id, features.Threshold), []byte(own))
+		}
+	}
 }
 
 // SetGallery makes the cameras at work ask another gallery of the same model, from their next frame on. It must not be

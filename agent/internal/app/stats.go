@@ -64,7 +64,7 @@ func (a *App) Stats() stats.Stats {
 	if v.heatKnown {
 		s.Temperature = &v.heat
 	}
-	for id, camera := range set.byID {
+	for id, camera := range set.on() {
 		n := camera.Stats()
 		c := stats.Camera{
 			Online: n.Online, FPS: round(v.fps(id)), Frames: n.Processed, Skipped: n.Dropped + set.counts[id].Dropped.Load(), Failed: n.Failed, Events: n.Events,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"xbmedge/agent/internal/board"
+	"xbmedge/agent/internal/mqtt"
 )
 
 const (
@@ -56,6 +57,7 @@ func (a *App) supervise(ctx context.Context, started time.Time) {
 			s.complained = false
 		} else if !s.complained {
 			s.complained = true
+			a.fault(mqtt.FaultHung, "a stage hangs: "+strings.Join(hung, ", "), "")
 			a.log.Error("a stage hangs; the watchdog is no longer fed", "stages", strings.Join(hung, ", "), "silent_for", limit)
 			manager.Hung()
 		}
@@ -76,7 +78,8 @@ type supervisor struct {
 	ready, complained          bool
 	governed, told, statusTold time.Time
 	status                     string
-	connects                   uint64 // to the broker, when it was looked at last
+	connects                   uint64          // to the broker, when it was looked at last
+	faulty                     map[string]bool // cameras, and the outbox as "", that were told to be
 }
 
 // look does what is due.
@@ -96,6 +99,9 @@ func (s *supervisor) look(now time.Time) {
 			a.log.Info("ready", "after", now.Sub(a.view.started).Round(time.Millisecond))
 		}
 	}
+	if s.ready {
+		s.tellFaults(missing)
+	}
 	if s.ready && now.Sub(s.statusTold) >= statusEvery {
 		s.statusTold = now
 		if text := a.status(missing); text != s.status {
@@ -110,6 +116,22 @@ func (s *supervisor) look(now time.Time) {
 	if now.Sub(s.told) >= statsEvery && now.Sub(a.view.started) >= statusEvery {
 		s.told = now
 		a.publishStats()
+	}
+}
+
+// tellFaults tells over the broker of a camera that gives no frames any more, and of an outbox that writes none.
+func (s *supervisor) tellFaults(missing []string) {
+	a, before := s.app, s.faulty
+	s.faulty = map[string]bool{}
+	for _, id := range missing {
+		if s.faulty[id] = true; !before[id] {
+			a.fault(mqtt.FaultCamera, "no frames", id)
+		}
+	}
+	if a.outbox == nil || a.outbox.Stats().Degraded {
+		if s.faulty[""] = true; !before[""] {
+			a.fault(mqtt.FaultOutbox, "events wait in memory: the state folder's disk is full, read-only or broken; a power cut loses them", "")
+		}
 	}
 }
 
@@ -129,6 +151,7 @@ func (s *supervisor) govern() {
 	facts := []any{"share", share, "celsius", celsius, "under_voltage", throttling.UnderVoltage, "slowed", throttling.Slowed}
 	switch {
 	case share < before:
+		a.fault(mqtt.FaultThrottle, fmt.Sprintf("too hot or short of power: %.0f %% of the frames are looked at", 100*share), "")
 		a.log.Warn("the board is too hot or lacks power: looking at fewer frames", facts...)
 	case share > before:
 		a.log.Info("the board has recovered: looking at more frames", facts...)
@@ -141,7 +164,7 @@ func (s *supervisor) govern() {
 // missing returns the cameras that give no frames, sorted.
 func (a *App) missing() []string {
 	var missing []string
-	for id, c := range a.atWork().byID {
+	for id, c := range a.atWork().on() {
 		if n := c.Stats(); n.Processed == 0 || !n.Online {
 			missing = append(missing, id)
 		}

@@ -20,32 +20,47 @@ type reloader struct {
 	app     *app.App
 	parts   app.Parts
 	model   *model.Model     // at work; belongs to the reloader
-	curator *curator.Curator // changes the gallery; nil for none
+	curator *curator.Curator // changes the gallery
+	asked   chan chan error  // to reload; each gets the outcome
 	log     *slog.Logger
 }
 
-// run reloads at each signal until ctx ends, and closes the model that is then at work.
+// run reloads at each signal, and when it is asked to, until ctx ends, and closes the model that is then at work.
 func (r *reloader) run(ctx context.Context, signals <-chan os.Signal) {
 	for {
 		select {
 		case <-signals:
-			r.parts.Manager.Reloading()
 			if err := r.reload(ctx); err != nil && ctx.Err() == nil {
 				r.log.Error("not reloaded; all goes on as before", "error", err)
 			}
-			r.parts.Manager.Ready()
+		case outcome := <-r.asked:
+			outcome <- r.reload(ctx) // has room
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
+// ask reloads as a signal does, and returns what came of it.
+func (r *reloader) ask(ctx context.Context) error {
+	outcome := make(chan error, 1)
+	select {
+	case r.asked <- outcome:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-outcome:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // reload takes over what has changed. The gallery stays as it is meanwhile.
 func (r *reloader) reload(ctx context.Context) error {
-	if r.curator == nil {
-		_, err := r.takeOver(ctx)
-		return err
-	}
+	r.parts.Manager.Reloading()
+	defer r.parts.Manager.Ready()
 	return r.curator.During(func(p *curator.Parts) error {
 		cfg, err := r.takeOver(ctx)
 		if cfg != nil {

@@ -74,7 +74,7 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 	if damage := g.Recovered(); damage != nil {
 		log.Error("the gallery was damaged", "error", damage)
 	}
-	r := &reloader{load: o.load, model: with.model, log: log}
+	r := &reloader{load: o.load, model: with.model, asked: make(chan chan error), log: log}
 	defer func() { err = errors.Join(err, r.model.Close()) }()
 	if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
 		log.Warn("the state folder cannot be made; nothing is kept across restarts", "error", err)
@@ -111,10 +111,8 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 	log.Info("agent starts", "node", cfg.Node, "model", with.model.Model().Name, "identities", len(g.Entries()),
 		"embeddings", g.Len(), "threshold", g.Threshold())
 	r.app, r.parts = a, parts
-	socket := o.socket()
-	if socket != "" || parts.Scene != nil {
-		r.curator = curator.New(curatorParts(cfg, a, with.model, parts.Tap, log))
-	}
+	r.curator = curator.New(curatorParts(cfg, a, with.model, parts.Tap, log))
+	a.Control(r.curator, r.ask)
 	if parts.Scene != nil {
 		page, failed := openPage(cfg, a, r.curator, parts.Scene, log) //nolint:contextcheck // it ends with Close
 		if failed != nil {
@@ -123,7 +121,7 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 			defer func() { err = errors.Join(err, page.Close()) }() //nolint:contextcheck // it ends with Close
 		}
 	}
-	if socket != "" {
+	if socket := o.socket(); socket != "" {
 		server, failed := control.Listen(socket, r.curator, log) //nolint:contextcheck // it ends with Close
 		if failed != nil {
 			return failed

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"xbmedge/agent/internal/features"
 	"xbmedge/agent/internal/homeassistant"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/outbox"
@@ -76,6 +77,7 @@ type MQTT struct {
 	Outbox            Outbox        `yaml:"outbox"`
 	PublishEmbeddings bool          `yaml:"publish_embeddings"`
 	PublishSnapshots  bool          `yaml:"publish_snapshots"`
+	Commands          bool          `yaml:"commands"` // taken from the broker
 }
 
 // HomeAssistant says what Home Assistant is told through the broker.
@@ -120,6 +122,7 @@ func Default() *Config {
 			Broker: "tcp://localhost:1883", Base: "xbm",
 			KeepAlive: 30 * time.Second, Drain: 5 * time.Second, Queue: 10000, Outbox: Outbox{MaxBytes: 64 << 20},
 			PublishSnapshots: true,
+			Commands:         true,
 		},
 		Track: Track{
 			Window: 5, MinFrames: 3, UnknownFrames: 6, Margin: 0.02, Similarity: 0.75, HoldFrames: 10, Hold: 2 * time.Second,
@@ -321,3 +324,18 @@ func (c *Config) AnnouncedFile() string { return filepath.Join(c.StateDir, "home
 
 // SequenceFile is where event numbers were kept before there was an outbox.
 func (c *Config) SequenceFile() string { return filepath.Join(c.StateDir, "sequence.json") }
+
+// CommandsFile is where the latest commands are kept, so that none is carried out twice.
+func (c *Config) CommandsFile() string { return filepath.Join(c.StateDir, "commands.json") }
+
+// FeaturesFile is where the features are kept that were set while the agent ran.
+func (c *Config) FeaturesFile() string { return filepath.Join(c.StateDir, "features.json") }
+
+// Features returns what the configuration says of a camera's features.
+func (c *Config) Features(camera string) features.Settings {
+	cam := c.Cameras[camera]
+	return features.Settings{
+		Enabled: cam.Enabled, Recognition: true, Threshold: c.Gallery.Threshold, FPS: cam.FPS,
+		PublishEmbeddings: c.MQTT.PublishEmbeddings,
+	}
+}

@@ -135,7 +135,7 @@ func (c *Config) Pipeline(id string) pipeline.Config {
 	return pipeline.Config{
 		Camera: id, Live: cam.Source().Live(), FPS: cam.FPS, BackoffMax: longestPause, Regions: regions,
 		Motion:  motion.Config{Level: c.Motion.Level, MinArea: c.Motion.MinArea, MaxArea: c.Motion.MaxArea},
-		Gate:    c.Motion.Gate && !c.MQTT.PublishEmbeddings, // which are asked for of every frame
+		Gate:    c.Motion.Gate,
 		Quality: pipeline.GateConfig(c.Gates),
 		Track: pipeline.TrackConfig{
 			Window: c.Track.Window, MinFrames: c.Track.MinFrames, UnknownFrames: c.Track.UnknownFrames, Margin: float32(c.Track.Margin), Dwell: c.Track.Dwell,

@@ -54,8 +54,8 @@ func TestRegionsReachThePipeline(t *testing.T) {
 	if diff := cmp.Diff(want, p.Regions); diff != "" {
 		t.Errorf("regions (-want +got):\n%s", diff)
 	}
-	if p.Gate || p.Motion.Level != 12 || p.Quality.Size != 16 || p.Track.Dwell.Seconds() != 1 || p.Track.UnknownFrames != 6 {
-		t.Errorf("pipeline %+v; every frame's embedding is asked for, so no gate", p)
+	if !p.Gate || !p.Embeddings || p.Motion.Level != 12 || p.Quality.Size != 16 || p.Track.Dwell.Seconds() != 1 || p.Track.UnknownFrames != 6 {
+		t.Errorf("pipeline %+v; want the gate, which the pipeline opens while embeddings are published", p)
 	}
 	if got := c.StrangersFile(); got != filepath.Join("/s", "strangers.json") {
 		t.Errorf("strangers are kept in %s", got)

@@ -131,6 +131,49 @@ type Embedding struct {
 	Model  string  `json:"model"` // first 6 hex digits of the model file's SHA-256
 }
 
+// FaultSchema names the shape of a Fault.
+const FaultSchema = "error/1"
+
+// The codes of faults. Those of refused values for features begin with refused_.
+const (
+	FaultCamera   = "camera"   // gives no frames, or has ended
+	FaultNotKept  = "not_kept" // something holds until the next start only
+	FaultOutbox   = "outbox"   // events wait in memory
+	FaultHung     = "hung"     // a stage hangs
+	FaultThrottle = "throttle" // too hot, or short of power
+)
+
+// Fault tells that something is wrong.
+type Fault struct {
+	Schema string  `json:"schema"`
+	Node   string  `json:"node"`
+	Code   string  `json:"code"`
+	Msg    string  `json:"msg"`
+	Camera string  `json:"camera,omitempty"` // empty: the node's
+	TS     float64 `json:"ts"`
+}
+
+// Gallery says what is enrolled.
+type Gallery struct {
+	Schema     string            `json:"schema"`
+	Node       string            `json:"node"`
+	Version    uint64            `json:"version"` // grows with every change
+	N          int               `json:"n"`       // embeddings
+	Threshold  float64           `json:"threshold"`
+	Model      MatchModel        `json:"model"`
+	Identities []GalleryIdentity `json:"identities"`
+	TS         float64           `json:"ts"`
+}
+
+// GalleryIdentity is one that is enrolled.
+type GalleryIdentity struct {
+	ID        string  `json:"id"`
+	Name      string  `json:"name"`
+	N         int     `json:"n"`                   // embeddings
+	Rejected  int     `json:"rejected,omitempty"`  // counter-examples
+	Threshold float64 `json:"threshold,omitempty"` // its own
+}
+
 const embeddingScale = 1.0 / 127
 
 // encodeEmbedding fills the value fields from an L2-normalised embedding. A unit vector's values lie in -1…1.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"xbmedge/agent/internal/clock"
 	"xbmedge/agent/internal/pipeline"
@@ -117,6 +118,31 @@ func (p *Publisher) seen(e *pipeline.Event) {
 	if picture, err := encodeSnapshot(e.Picture); err == nil { // the model took it: it is a picture
 		p.sender.Picture(p.topics.Snapshot(e.Camera), picture)
 		p.sender.Picture(p.topics.IdentitySnapshot(topic), picture)
+	}
+}
+
+// TellGallery sets what is enrolled. What the broker keeps of identities that were enrolled in before, nil for nothing,
+// and are no longer, is removed.
+func (p *Publisher) TellGallery(before, g *gallery.Gallery, at time.Time) {
+	out := Gallery{
+		Schema: "gallery/1", Node: p.topics.Node, Version: g.Revision(), N: g.Len(), Threshold: round4(g.Threshold()),
+		Model: p.model, Identities: []GalleryIdentity{}, TS: unixSeconds(at),
+	}
+	there := map[string]bool{}
+	for _, e := range g.Entries() {
+		there[e.ID] = true
+		out.Identities = append(out.Identities, GalleryIdentity{e.ID, e.Name, e.Vectors, e.Rejected, round4(e.Threshold)})
+	}
+	if payload, err := json.Marshal(out); err == nil { // plain values: cannot fail
+		p.sender.State(p.topics.GalleryState(), payload)
+	}
+	if before == nil {
+		return
+	}
+	for _, e := range before.Entries() {
+		if !there[e.ID] {
+			p.sender.State(p.topics.Identity(e.ID), nil)
+		}
 	}
 }
 

@@ -93,7 +93,7 @@ type Config struct {
 	Timed    bool    // the times of frames count as well as their number; always when Live
 	Regions  RegionConfig
 	Motion   motion.Config // its zero value: movement is not looked for
-	Gate     bool          // a picture in which nothing has moved is not looked at again
+	Gate     bool          // a picture in which nothing has moved is not looked at again, unless its embedding is published
 	Quality  GateConfig
 	Track    TrackConfig
 	Presence PresenceConfig
@@ -165,6 +165,9 @@ type Camera struct {
 	online                                       atomic.Bool
 	anew                                         atomic.Int64  // frames to look at even if nothing moved in them
 	share                                        atomic.Uint64 // of frames looked at when Live, as float64 bits
+	fps                                          atomic.Uint64 // greatest rate when Live, as float64 bits
+	asleep                                       atomic.Bool   // recognition is switched off
+	embeddings                                   atomic.Bool   // each is published
 	embedTimes, restTimes                        latencies
 }
 
@@ -212,6 +215,8 @@ func New(cfg Config, deps Deps) (*Camera, error) {
 		}
 	}
 	c.SetShare(1)
+	c.SetFPS(cfg.FPS)
+	c.SetEmbeddings(cfg.Embeddings)
 	return c, nil
 }
 
@@ -274,10 +279,6 @@ func (c *Camera) Run(ctx context.Context) error {
 func (c *Camera) work(ctx context.Context, frames *exchange) {
 	quiet := time.NewTicker(time.Second) // ends tracks when a camera stops giving frames
 	defer quiet.Stop()
-	var interval time.Duration
-	if c.cfg.Live && c.cfg.FPS > 0 {
-		interval = time.Duration(float64(time.Second) / c.cfg.FPS)
-	}
 	next := time.Time{}
 	credit := 1.0 // a frame costs 1, and each one that comes brings the share
 	beat := c.deps.Watch("recognition")
@@ -300,7 +301,8 @@ func (c *Camera) work(ctx context.Context, frames *exchange) {
 				continue
 			}
 			credit = min(credit-1, 1)
-			if interval > 0 {
+			if fps := math.Float64frombits(c.fps.Load()); c.cfg.Live && fps > 0 {
+				interval := time.Duration(float64(time.Second) / fps)
 				next = time.Now().Add(interval - interval/8) // so that a camera at just this rate loses none
 			}
 			c.process(f)

@@ -4,6 +4,14 @@ import "xbmedge/internal/vision"
 
 // process does everything for one frame. Without an event it allocates nothing.
 func (c *Camera) process(f *Frame) {
+	if c.asleep.Load() {
+		if !c.idle {
+			c.finish(f.Captured)
+		}
+		c.droppedBefore = c.dropped.Load()
+		c.processed.Add(1)
+		return
+	}
 	c.idle = false
 	started := c.deps.Now()
 	c.inModel = 0
@@ -32,7 +40,7 @@ func (c *Camera) recognise(f *Frame) error {
 		c.anew.Add(-1)
 		anew = true
 	}
-	if c.cfg.Gate && !moved && !anew && c.tracker.settled() {
+	if c.cfg.Gate && !c.embeddings.Load() && !moved && !anew && c.tracker.settled() {
 		c.still.Add(1)
 		c.tracker.still(f.Captured)
 		c.tell(f, nil, "nothing moved")
@@ -92,7 +100,7 @@ func (c *Camera) look(s *sighting, f *Frame, box vision.Box, region int) (embedd
 	s.present = c.isPresent(picture, region) || s.decision.Known
 	s.sharpness, s.area = sharpness, box
 	s.fill(f.Captured, share(box, f.Frame), latency)
-	if c.cfg.Embeddings {
+	if c.embeddings.Load() {
 		c.deps.Publisher.Embedding(c.cfg.Camera, f, s.embedding)
 	}
 	if !s.present {
