@@ -64,6 +64,7 @@ checks() {
     ([.devices[] | .manufacturer == "xbmedge" and (.sw_version | length > 0)] | all)'
   expect "the ids of entities are those proposed" '(entity("top_shelf/who").entity_id == "sensor.ha_test_top_shelf_who") and
     (entity("identity/alice").entity_id == "sensor.ha_test_alice_last_seen")'
+  show "$(photo Carrots 1)" # the camera is on when it has pictures
   available "at the start"
   alice_in_view "at the start"
   sleep 3 # no more pictures with another score

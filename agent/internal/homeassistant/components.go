@@ -109,7 +109,7 @@ func (n *Node) seen(thing gallery.Identity) component {
 	c := n.component("sensor", "identity/"+thing.ID, thing.Name+" last seen")
 	c.EntityID = entityID("sensor", n.Topics.Node, thing.ID, "last_seen")
 	c.StateTopic, c.Attributes = n.Topics.Identity(thing.ID), n.Topics.Identity(thing.ID)
-	c.Template, c.DeviceClass = "{{ value_json.last_seen }}", "timestamp"
+	c.Template, c.DeviceClass = "{{ value_json.last_seen | as_datetime }}", "timestamp"
 	return c
 }
 

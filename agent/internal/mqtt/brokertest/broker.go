@@ -30,7 +30,9 @@ func Start(t testing.TB, addr string, rules ...auth.AuthRule) *Broker {
 	if err != nil {
 		t.Fatalf("start broker: %v", err)
 	}
-	b := &Broker{Addr: socket.Addr().String(), door: &door{Listener: socket}, server: broker.New(&broker.Options{Logger: slog.New(slog.DiscardHandler)})}
+	b := &Broker{Addr: socket.Addr().String(), door: &door{Listener: socket}, server: broker.New(&broker.Options{
+		Logger: slog.New(slog.DiscardHandler), InlineClient: true,
+	})}
 	if len(rules) == 0 {
 		err = b.server.AddHook(new(auth.AllowHook), nil)
 	} else {
@@ -53,6 +55,14 @@ func Start(t testing.TB, addr string, rules ...auth.AuthRule) *Broker {
 
 // URL returns the broker's URL.
 func (b *Broker) URL() string { return "tcp://" + b.Addr }
+
+// Publish sends a message as if a client had, with QoS 1.
+func (b *Broker) Publish(t testing.TB, topic string, retain bool, payload []byte) {
+	t.Helper()
+	if err := b.server.Publish(topic, payload, retain, 1); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // Stop ends the broker and all its connections; what it kept is gone.
 func (b *Broker) Stop() {
