@@ -4,14 +4,16 @@
 
 ha_base() { echo "${HA_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/xbm-home-assistant}/chroot-${HA_SUITE:-trixie}"; }
 
-# in_ha PROGRAM ARGS… runs one of Home Assistant's own programs where it runs.
-in_ha() {
+# become_ha PROGRAM ARGS… makes this shell one of Home Assistant's own programs, where Home Assistant runs.
+become_ha() {
   local base venv program=$1
   shift
   base=$(ha_base)
   venv=$(cd "$base" && echo ha-20*)
-  env -i HOME=/root-home PATH="/$venv/bin:/usr/bin:/bin:/usr/sbin:/sbin" LANG=C.UTF-8 PYTHONUNBUFFERED=1 chroot "$base" "/$venv/bin/$program" "$@"
+  exec env -i HOME=/root-home PATH="/$venv/bin:/usr/bin:/bin:/usr/sbin:/sbin" LANG=C.UTF-8 PYTHONUNBUFFERED=1 chroot "$base" "/$venv/bin/$program" "$@"
 }
+
+in_ha() { (become_ha "$@"); }
 
 # dump prints all that Home Assistant has.
 dump() { in_ha python /runs/drive.py dump "$HA_URL" "$HA_TOKEN"; }
@@ -155,7 +157,7 @@ home_assistant_anew() {
     sleep 0.5
   done
   sleep 2
-  in_ha hass -c "/runs/$config" --skip-pip --log-no-color >>"$(ha_base)/runs/$config/out.log" 2>&1 &
+  become_ha hass -c "/runs/$config" --skip-pip --log-no-color >>"$(ha_base)/runs/$config/out.log" 2>&1 &
   echo $! >"$out/hass.pid"
   all_there "Home Assistant was started again"
   available "Home Assistant was started again"
