@@ -134,6 +134,7 @@ things() {
   expect "renamed, it is the same entity" 'entity("identity/bob-s") | (.attributes.friendly_name | endswith("Robert 🥕 last seen"))'
   gallery remove bob-s
   all_there "it was removed"
+  triggers
   [[ -z $(retained identity/bob-s/state || true) ]] || die "the broker keeps the state of what was removed"
 }
 
