@@ -42,7 +42,7 @@ start_broker() {
 }
 
 start_agent() {
-  agent run --control "$out/control.sock" "$@" >>"$out/agent.log" 2>&1 &
+  bin/xbm-agent run --config "$out/agent.yaml" --control "$out/control.sock" "$@" >>"$out/agent.log" 2>&1 &
   echo $! >"$out/agent.pid"
 }
 

@@ -4,14 +4,16 @@
 
 ha_base() { echo "${HA_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/xbm-home-assistant}/chroot-${HA_SUITE:-trixie}"; }
 
-# in_ha PROGRAM ARGS… runs one of Home Assistant's own programs where it runs.
-in_ha() {
+# become_ha PROGRAM ARGS… makes this shell one of Home Assistant's own programs, where Home Assistant runs.
+become_ha() {
   local base venv program=$1
   shift
   base=$(ha_base)
   venv=$(cd "$base" && echo ha-20*)
-  env -i HOME=/root-home PATH="/$venv/bin:/usr/bin:/bin:/usr/sbin:/sbin" LANG=C.UTF-8 PYTHONUNBUFFERED=1 chroot "$base" "/$venv/bin/$program" "$@"
+  exec env -i HOME=/root-home PATH="/$venv/bin:/usr/bin:/bin:/usr/sbin:/sbin" LANG=C.UTF-8 PYTHONUNBUFFERED=1 chroot "$base" "/$venv/bin/$program" "$@"
 }
+
+in_ha() { (become_ha "$@"); }
 
 # dump prints all that Home Assistant has.
 dump() { in_ha python /runs/drive.py dump "$HA_URL" "$HA_TOKEN"; }
@@ -64,6 +66,7 @@ checks() {
     ([.devices[] | .manufacturer == "xbmedge" and (.sw_version | length > 0)] | all)'
   expect "the ids of entities are those proposed" '(entity("top_shelf/who").entity_id == "sensor.ha_test_top_shelf_who") and
     (entity("identity/alice").entity_id == "sensor.ha_test_alice_last_seen")'
+  show "$(photo Carrots 1)" # the camera is on when it has pictures
   available "at the start"
   alice_in_view "at the start"
   sleep 3 # no more pictures with another score
@@ -131,6 +134,7 @@ things() {
   expect "renamed, it is the same entity" 'entity("identity/bob-s") | (.attributes.friendly_name | endswith("Robert 🥕 last seen"))'
   gallery remove bob-s
   all_there "it was removed"
+  triggers
   [[ -z $(retained identity/bob-s/state || true) ]] || die "the broker keeps the state of what was removed"
 }
 
@@ -154,7 +158,7 @@ home_assistant_anew() {
     sleep 0.5
   done
   sleep 2
-  in_ha hass -c "/runs/$config" --skip-pip --log-no-color >>"$(ha_base)/runs/$config/out.log" 2>&1 &
+  become_ha hass -c "/runs/$config" --skip-pip --log-no-color >>"$(ha_base)/runs/$config/out.log" 2>&1 &
   echo $! >"$out/hass.pid"
   all_there "Home Assistant was started again"
   available "Home Assistant was started again"

@@ -33,6 +33,12 @@ type component struct {
 	ImageTopic  string `json:"image_topic,omitempty"`
 	ContentType string `json:"content_type,omitempty"`
 
+	CommandTopic string   `json:"command_topic,omitempty"`
+	Min          *float64 `json:"min,omitempty"`
+	Max          *float64 `json:"max,omitempty"`
+	Step         float64  `json:"step,omitempty"`
+	Mode         string   `json:"mode,omitempty"`
+
 	AutomationType string `json:"automation_type,omitempty"`
 	Type           string `json:"type,omitempty"`
 	Subtype        string `json:"subtype,omitempty"`
@@ -109,7 +115,7 @@ func (n *Node) seen(thing gallery.Identity) component {
 	c := n.component("sensor", "identity/"+thing.ID, thing.Name+" last seen")
 	c.EntityID = entityID("sensor", n.Topics.Node, thing.ID, "last_seen")
 	c.StateTopic, c.Attributes = n.Topics.Identity(thing.ID), n.Topics.Identity(thing.ID)
-	c.Template, c.DeviceClass = "{{ value_json.last_seen }}", "timestamp"
+	c.Template, c.DeviceClass = "{{ value_json.last_seen | as_datetime }}", "timestamp"
 	return c
 }
 
@@ -147,12 +153,31 @@ func (n *Node) cameraComponents(camera string) map[string]component {
 		match.ImageTopic, match.ContentType = n.Topics.Snapshot(camera), "image/jpeg"
 		out["picture"] = match
 	}
+	if n.Commands {
+		n.addFeatures(camera, add, out)
+	}
 	for _, thing := range n.Things {
 		out["trigger_"+thing.ID] = n.trigger(camera, thing.ID, "{{ value_json.type }} {{ value_json.identity.id }}")
 	}
 	// Of an unknown thing the identity may be that of a stranger.
 	out["trigger_"+gallery.UnknownID] = n.trigger(camera, gallery.UnknownID, "{{ value_json.type }} {{ value_json.event_type }}")
 	return out
+}
+
+// addFeatures adds what can be set while the agent runs. That a camera gives no frames is no reason not to.
+func (n *Node) addFeatures(camera string, add func(platform, what, name string) component, out map[string]component) {
+	set := func(platform, feature, name, icon string) component {
+		c := add(platform, "set_"+feature, name)
+		c.StateTopic, c.CommandTopic = n.Topics.FeatureState(camera, feature), n.Topics.FeatureSet(camera, feature)
+		c.Category, c.Icon, c.QoS = "config", icon, 1
+		c.Availability = []availability{{Topic: n.Topics.Status()}}
+		return c
+	}
+	recognition := set("switch", "recognition", "Recognition on", "mdi:eye-check")
+	threshold := set("number", "threshold", "Threshold", "mdi:tune-vertical")
+	least, most := 0.0, 1.0
+	threshold.Min, threshold.Max, threshold.Step, threshold.Mode = &least, &most, 0.01, "box"
+	out["set_recognition"], out["set_threshold"] = recognition, threshold
 }
 
 // trigger lets an automation begin when a thing comes into view. Automations keep its type and subtype: those do not

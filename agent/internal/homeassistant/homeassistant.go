@@ -35,6 +35,7 @@ type Node struct {
 	Board    string // the machine's model, "" where it is not known
 	Heat     bool   // the board tells its temperature
 	Pictures bool   // snapshots are published
+	Commands bool   // the cameras' features can be set
 	Cameras  []string
 	Things   []gallery.Identity // each gets a sensor
 }

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func porch() homeassistant.Node {
 	return homeassistant.Node{
 		Prefix: "homeassistant", Topics: mqtt.Topics{Base: "xbm", Node: "Porch-a1b2c3"}, Version: "v1.2.3",
-		Board: "Raspberry Pi 5 Model B Rev 1.0", Heat: true, Pictures: true, Cameras: []string{"front_door"},
+		Board: "Raspberry Pi 5 Model B Rev 1.0", Heat: true, Pictures: true, Commands: true, Cameras: []string{"front_door"},
 		Things: []gallery.Identity{{ID: "alice", Name: "Alice"}},
 	}
 }
@@ -57,7 +57,7 @@ func decode(t *testing.T, m homeassistant.Message) doc {
 
 func TestGolden(t *testing.T) {
 	bare := porch()
-	bare.Board, bare.Heat, bare.Pictures, bare.Things, bare.Cameras = "", false, false, nil, []string{"b", "a"}
+	bare.Board, bare.Heat, bare.Pictures, bare.Commands, bare.Things, bare.Cameras = "", false, false, false, nil, []string{"b", "a"}
 	odd := porch()
 	odd.Prefix, odd.Topics = "ha/discovery", mqtt.Topics{Base: "home/boards", Node: "n_1"}
 	odd.Things = []gallery.Identity{{ID: "creme-brulee", Name: `Crème "brûlée" {{ 'x' }} <b>&`}, {ID: "x", Name: "牛奶 🥛"}}
@@ -112,11 +112,13 @@ func TestKeysAreKnown(t *testing.T) {
 		"event":             append([]string{"event_types"}, reads...),
 		"image":             append([]string{"image_topic", "content_type"}, common...),
 		"update":            reads,
+		"switch":            append([]string{"command_topic"}, reads...),
+		"number":            append([]string{"command_topic", "min", "max", "step", "mode"}, reads...),
 		"device_automation": {"p", "unique_id", "automation_type", "type", "subtype", "topic", "value_template", "payload", "qos"},
 	}
 	needed := map[string][]string{
 		"sensor": {"state_topic", "name"}, "binary_sensor": {"state_topic", "name"}, "event": {"state_topic", "event_types"},
-		"image": {"image_topic"}, "update": {"state_topic"}, "device_automation": {"automation_type", "type", "subtype", "topic"},
+		"image": {"image_topic"}, "update": {"state_topic"}, "switch": {"command_topic"}, "number": {"command_topic"}, "device_automation": {"automation_type", "type", "subtype", "topic"},
 	}
 	seen := map[string]string{}
 	for _, m := range devices(t, porch(), nil) {

@@ -96,18 +96,6 @@ type StateLast struct {
 	TS      float64 `json:"ts"`
 }
 
-// Identity is when an identity was seen last.
-type Identity struct {
-	Schema   string  `json:"schema"`
-	ID       string  `json:"id"`
-	Name     string  `json:"name"`
-	Camera   string  `json:"camera"`
-	Score    float64 `json:"score"`
-	LastSeen string  `json:"last_seen"` // RFC 3339
-	TS       float64 `json:"ts"`        // the same, Unix seconds
-	EventID  string  `json:"event_id"`
-}
-
 // Update is what Home Assistant wants to be told of a model: that and nothing else.
 type Update struct {
 	Installed string `json:"installed_version"`
@@ -174,6 +162,18 @@ type GalleryIdentity struct {
 	Threshold float64 `json:"threshold,omitempty"` // its own
 }
 
+// Identity says when one was seen last.
+type Identity struct {
+	Schema   string  `json:"schema"`
+	Node     string  `json:"node"`
+	ID       string  `json:"id"`
+	Name     string  `json:"name"`
+	Camera   string  `json:"camera"`
+	Score    float64 `json:"score"`
+	LastSeen float64 `json:"last_seen"` // Unix time, seconds
+	EventID  string  `json:"event_id"`
+}
+
 const embeddingScale = 1.0 / 127
 
 // encodeEmbedding fills the value fields from an L2-normalised embedding. A unit vector's values lie in -1…1.
@@ -185,9 +185,6 @@ func (e *Embedding) encodeEmbedding(v []float32) {
 	e.Dim, e.DType, e.Scale, e.ZP, e.L2 = len(v), "i8", embeddingScale, 0, true
 	e.B64 = base64.StdEncoding.EncodeToString(raw)
 }
-
-// rfc3339 is a time in UTC, to the millisecond.
-func rfc3339(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 func unixSeconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
 

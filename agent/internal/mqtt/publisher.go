@@ -69,7 +69,7 @@ func shortSHA(sha string) string {
 func NewMatch(e *pipeline.Event) Match {
 	m := Match{
 		Schema: "match/1", EventType: string(e.Kind), Type: string(e.Type), EventID: e.ID, Camera: e.Camera,
-		TS: unixSeconds(e.Time), Time: rfc3339(e.Time),
+		TS: unixSeconds(e.Time), Time: e.Time.UTC().Format("2006-01-02T15:04:05.000Z"),
 		Identity: MatchIdentity{e.Identity.ID, e.Identity.Name},
 		Score:    round4(e.Score), Margin: round4(e.Margin), Threshold: round4(e.Threshold), Known: e.Known, Frames: e.Frames,
 		TopK: make([]MatchScore, 0, len(e.TopK)), Box: roundBox(e.Box),
@@ -83,12 +83,17 @@ func NewMatch(e *pipeline.Event) Match {
 
 // Event queues a match event, and tells when its identity was seen and what it looked like.
 func (p *Publisher) Event(e *pipeline.Event) error {
-	if e.Type != pipeline.TrackEnd {
-		p.seen(e)
-	}
 	m, now := NewMatch(e), p.clock.At(e.Time)
 	m.Node, m.Model, m.Gallery = p.topics.Node, p.model, p.gallery.Load().MatchGallery
 	m.Boot, m.Mono, m.Synced = now.Boot, now.Mono, now.Synced
+	of := gallery.UnknownID // one topic for all that is unknown, whatever stranger it is
+	if e.Known {
+		of = e.Identity.ID
+	}
+	if _, enrolled := p.gallery.Load().names[of]; enrolled || !e.Known { // what was removed while in view leaves nothing behind
+		p.identity(of, &m)
+		p.show(of, e)
+	}
 	return p.sender.Event(p.topics.Match(e.Camera), func(seq uint64) ([]byte, error) {
 		m.Seq = seq
 		payload, err := json.Marshal(m)
@@ -99,26 +104,28 @@ func (p *Publisher) Event(e *pipeline.Event) error {
 	})
 }
 
-// seen sets the state and the pictures of an event's identity, which for all unknown things is one.
-func (p *Publisher) seen(e *pipeline.Event) {
-	topic := gallery.UnknownID
-	if e.Known {
-		topic = e.Identity.ID
+// identity sets when an identity, or something unknown, was seen last.
+func (p *Publisher) identity(of string, m *Match) {
+	i := Identity{
+		Schema: "identity/1", Node: m.Node, ID: m.Identity.ID, Name: m.Identity.Name, Camera: m.Camera,
+		Score: m.Score, LastSeen: m.TS, EventID: m.EventID,
 	}
-	s := Identity{
-		Schema: "identity/1", ID: e.Identity.ID, Name: e.Identity.Name, Camera: e.Camera, Score: round4(e.Score),
-		LastSeen: rfc3339(e.Time), EventID: e.ID, TS: unixSeconds(e.Time),
+	if payload, err := json.Marshal(i); err == nil { // plain values: cannot fail
+		p.sender.State(p.topics.Identity(of), payload)
 	}
-	if payload, err := json.Marshal(s); err == nil { // plain values: cannot fail
-		p.sender.State(p.topics.Identity(topic), payload)
-	}
+}
+
+// show sets the pictures of an event's camera and identity. An end has none.
+func (p *Publisher) show(of string, e *pipeline.Event) {
 	if !p.pictures || e.Picture.Pix == nil {
 		return
 	}
-	if picture, err := encodeSnapshot(e.Picture); err == nil { // the model took it: it is a picture
-		p.sender.Picture(p.topics.Snapshot(e.Camera), picture)
-		p.sender.Picture(p.topics.IdentitySnapshot(topic), picture)
+	picture, err := encodeSnapshot(e.Picture)
+	if err != nil { // the model took it: it is a picture
+		return
 	}
+	p.sender.Picture(p.topics.Snapshot(e.Camera), picture)
+	p.sender.Picture(p.topics.IdentitySnapshot(of), picture)
 }
 
 // TellGallery sets what is enrolled. What the broker keeps of identities that were enrolled in before, nil for nothing,
