@@ -115,7 +115,8 @@ func TestThePage(t *testing.T) {
 	leek := await(t, events, "leek")
 	browser.Click(`#events [data-key="` + leek.EventID + `"] form button`)
 	browser.Await(`document.querySelector("#said.bad").textContent.includes("Leek's embedding")`) // it is: that is an enrolled picture
-	show(t, shown, class("Royal-Gala")[0]) // an apple: at the threshold that the name has brought with it, a lemon
+	// At the threshold that the name has brought with it, an apple is a lemon.
+	show(t, shown, class("Royal-Gala")[0])
 	wrong := await(t, events, "lemon-i")
 	browser.Click(`#events [data-key="` + wrong.EventID + `"] form button`)
 	browser.Await(`document.querySelector('#events [data-key="` + wrong.EventID + `"]').textContent.includes("Noted: not")`)
