@@ -155,7 +155,7 @@ func TestNamesAreEscaped(t *testing.T) {
 		}
 	}
 	if body := ask(s, "/", "").Body.String(); !strings.Contains(body, "This is not Cup &lt;b&gt;") || !strings.Contains(body, "It is &lt;script&gt;") ||
-		!strings.Contains(body, "silent for 1m0s") {
+		!strings.Contains(body, "silent for 1m0s") || !strings.Contains(body, ">1 more were here before") || strings.Contains(body, "unknown-3") {
 		t.Errorf("the page lacks a part:\n%s", body)
 	}
 }
