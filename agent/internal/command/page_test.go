@@ -115,6 +115,12 @@ func TestThePage(t *testing.T) {
 	leek := await(t, events, "leek")
 	browser.Click(`#events [data-key="` + leek.EventID + `"] form button`)
 	browser.Await(`document.querySelector("#said.bad").textContent.includes("Leek's embedding")`) // it is: that is an enrolled picture
+	// At the threshold that the name has brought with it, an apple is a lemon.
+	show(t, shown, class("Royal-Gala")[0])
+	wrong := await(t, events, "lemon-i")
+	browser.Click(`#events [data-key="` + wrong.EventID + `"] form button`)
+	browser.Await(`document.querySelector('#events [data-key="` + wrong.EventID + `"]').textContent.includes("Noted: not")`)
+	browser.Await(`/[1-9] counter-example/.test(document.querySelector("#things").textContent)`)
 	show(t, shown, class("Lemon")[0])
 	browser.Await(`document.querySelector("[data-camera=shelf] .box.known span").textContent.startsWith("Lemon <i> ")`)
 

@@ -36,6 +36,12 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request, _ string) {
 		http.NotFound(w, r)
 		return
 	}
+	if what == "reject" { // of a stay in view the latest picture is meant, which must be the one that was looked at
+		if e, known := s.parts.Scene.event(request.Event); !known || strconv.FormatInt(e.Shown, 10) != r.PostFormValue("shown") {
+			s.tell(w, r, http.StatusConflict, said{false, "It was seen again meanwhile: look at its picture now, and say it once more."})
+			return
+		}
+	}
 	result, err := s.parts.Changes.Handle(r.Context(), request)
 	if err != nil {
 		s.tell(w, r, http.StatusUnprocessableEntity, said{false, err.Error()})

@@ -35,7 +35,8 @@ type event struct {
 	Nearest    gallery.Candidate // of something unknown; may be empty
 	Time       time.Time
 	Gone       bool
-	Wrong      bool // somebody said that it is not what it was taken for
+	Shown      int64 // which picture it is: its time in Unix microseconds
+	Wrong      bool  // somebody said that this picture is not what it was taken for
 	picture    vision.Frame
 }
 
@@ -81,7 +82,7 @@ func (p *publisher) Event(e *pipeline.Event) error {
 	if e.Picture.Pix != nil {
 		if small, err := p.prepare.Resize(e.Picture); err == nil { // a frame that the model took can be resized
 			small.Pix = slices.Clone(small.Pix)
-			seen.picture = small
+			seen.picture, seen.Shown = small, e.Time.UnixMicro()
 		}
 	}
 	p.scene.remember(&seen)
@@ -102,12 +103,11 @@ func (s *Scene) remember(e *event) {
 	}
 	old := &s.events[at]
 	if e.picture.Pix == nil {
-		e.picture = old.picture
+		e.picture, e.Shown, e.Wrong = old.picture, old.Shown, old.Wrong
 	}
 	if e.Gone {
 		e.Time = old.Time
 	}
-	e.Wrong = old.Wrong && e.Identity.ID == old.Identity.ID
 	*old = *e
 }
 

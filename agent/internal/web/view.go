@@ -30,7 +30,8 @@ type view struct {
 	Names      []string // of enrolled things
 	Events     []eventView
 	Strangers  []strangerView
-	More       int // strangers or things that are not shown
+	Unseen     int // strangers that are not shown
+	More       int // things that are not shown
 	NoIDs      bool
 	Things     []thingView
 	Thresholds thresholds
@@ -45,7 +46,7 @@ type eventView struct {
 
 type strangerView struct {
 	ID    string
-	Event *eventView // the latest that told of it, nil where none is remembered
+	Event *eventView // the latest that told of it, with a picture
 	Like  string     // name of the thing it is most like, "" for none
 }
 
@@ -96,14 +97,13 @@ func (s *Server) events() []eventView {
 	return events
 }
 
-// strangers lists the remembered ones, seen last first, those of whom there is a picture before the others.
+// strangers lists the remembered ones of whom there is a picture, seen last first: nobody can name what they do not see.
 func (v *view) strangers(ids []string, names map[string]string) {
 	v.NoIDs = ids == nil
-	var without []strangerView
 	for _, id := range ids {
 		at := slices.IndexFunc(v.Events, func(e eventView) bool { return e.Identity.ID == id && e.Picture })
-		if at < 0 {
-			without = append(without, strangerView{ID: id})
+		if at < 0 || len(v.Strangers) == shownStrangers {
+			v.Unseen++
 			continue
 		}
 		e := &v.Events[at]
@@ -113,9 +113,6 @@ func (v *view) strangers(ids []string, names map[string]string) {
 		}
 		v.Strangers = append(v.Strangers, strangerView{id, e, like})
 	}
-	v.Strangers = append(v.Strangers, without...)
-	v.More = max(0, len(v.Strangers)-shownStrangers)
-	v.Strangers = v.Strangers[:len(v.Strangers)-v.More]
 }
 
 func (v *view) things(g *gallery.Gallery, entries []gallery.Entry) {

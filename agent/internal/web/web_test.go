@@ -75,7 +75,7 @@ func parts(t *testing.T, token string) (Parts, *changes) {
 	_, p := scene.Camera("shelf", nowhere{})
 	picture := vision.NewFrame(40, 30)
 	for _, e := range []pipeline.Event{
-		{ID: "1.000001-aaaaaa", Camera: "shelf", Known: true, Identity: gallery.Identity{ID: "cup", Name: "Cup <b>"}, Score: 0.9, Picture: picture},
+		{ID: "1.000001-aaaaaa", Camera: "shelf", Known: true, Identity: gallery.Identity{ID: "cup", Name: "Cup <b>"}, Score: 0.9, Picture: picture, Time: time.UnixMicro(7)},
 		{
 			ID: "2.000001-bbbbbb", Camera: "shelf", Identity: gallery.Identity{ID: "unknown-7", Name: nasty}, Score: 0.4, Threshold: 0.5, Picture: picture,
 			TopK: []gallery.Candidate{{Identity: gallery.Identity{ID: "pen", Name: nasty}, Score: 0.4}},
@@ -155,7 +155,7 @@ func TestNamesAreEscaped(t *testing.T) {
 		}
 	}
 	if body := ask(s, "/", "").Body.String(); !strings.Contains(body, "This is not Cup &lt;b&gt;") || !strings.Contains(body, "It is &lt;script&gt;") ||
-		!strings.Contains(body, "silent for 1m0s") {
+		!strings.Contains(body, "silent for 1m0s") || !strings.Contains(body, ">1 more were here before") || strings.Contains(body, "unknown-3") {
 		t.Errorf("the page lacks a part:\n%s", body)
 	}
 }
@@ -198,7 +198,9 @@ func TestChanges(t *testing.T) {
 		{"name", []string{"id", "unknown-7", "name", " Bob "}, 200, control.Request{Op: "name", ID: "unknown-7", Name: "Bob"}},
 		{"name", []string{"id", "unknown-7", "name", " "}, 400, control.Request{}},
 		{"name", []string{"id", "cup", "name", "Bob"}, 400, control.Request{}},
-		{"reject", []string{"id", "cup", "event", "1.000001-aaaaaa"}, 200, control.Request{Op: "reject", ID: "cup", Event: "1.000001-aaaaaa"}},
+		{"reject", []string{"id", "cup", "event", "1.000001-aaaaaa", "shown", "6"}, 409, control.Request{}}, // another picture than the one it is now
+		{"reject", []string{"id", "cup", "event", "3", "shown", "0"}, 409, control.Request{}},
+		{"reject", []string{"id", "cup", "event", "1.000001-aaaaaa", "shown", "7"}, 200, control.Request{Op: "reject", ID: "cup", Event: "1.000001-aaaaaa"}},
 		{"reject", []string{"id", "cup"}, 400, control.Request{}},
 		{"enroll", []string{"name", "Cup", "camera", "shelf", "seconds", "5"}, 200, control.Request{Op: "enroll", Name: "Cup", Camera: "shelf", Seconds: 5, Most: 32, Last: true}},
 		{"enroll", []string{"name", "Cup", "camera", "shelf", "seconds", "31"}, 400, control.Request{}},
@@ -226,6 +228,21 @@ func TestChanges(t *testing.T) {
 	}
 	if e, _ := s.parts.Scene.event("1.000001-aaaaaa"); !e.Wrong {
 		t.Error("the rejected event is as before")
+	}
+	_, p := s.parts.Scene.Camera("shelf", nowhere{})
+	again := pipeline.Event{ID: "1.000001-aaaaaa", Type: pipeline.TrackEnd, Known: true}
+	if err := p.Event(&again); err != nil {
+		t.Fatal(err)
+	}
+	if e, _ := s.parts.Scene.event("1.000001-aaaaaa"); !e.Wrong || !e.Gone || e.Shown != 7 {
+		t.Errorf("when it has left: %+v", e)
+	}
+	again = pipeline.Event{ID: "1.000001-aaaaaa", Type: pipeline.TrackUpdate, Known: true, Time: time.UnixMicro(8), Picture: vision.NewFrame(9, 9)}
+	if err := p.Event(&again); err != nil {
+		t.Fatal(err)
+	}
+	if e, _ := s.parts.Scene.event("1.000001-aaaaaa"); e.Wrong || e.Shown != 8 {
+		t.Errorf("with another picture: %+v", e)
 	}
 	asked.err = errors.New("it cannot be done")
 	r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1:8090/do/remove", strings.NewReader(form(s, c, "id", "cup")))
