@@ -33,6 +33,7 @@ type header struct {
 	Model       Model        `json:"model"`
 	Others      []string     `json:"other_spaces,omitempty"`
 	Threshold   float32      `json:"threshold"`
+	ByHand      bool         `json:"threshold_by_hand,omitempty"`
 	Revision    uint64       `json:"revision"`
 	Next        uint64       `json:"next,omitempty"` // number of the next embedding
 	Calibration *Calibration `json:"calibration,omitempty"`
@@ -66,7 +67,7 @@ func (g *Gallery) Encode() ([]byte, error) {
 func (g *Gallery) write(w io.Writer) error {
 	h := header{
 		Version: fileVersion, Model: g.model, Others: g.others, Threshold: g.threshold, Revision: g.revision, Next: g.next,
-		Calibration: g.calibration, Identities: []entry{},
+		Calibration: g.calibration, ByHand: g.byHand, Identities: []entry{},
 	}
 	for i, e := range g.Entries() {
 		h.Identities = append(h.Identities, entry{e, g.things[i].own.records, g.things[i].rejected.records})

@@ -76,6 +76,7 @@ type Gallery struct {
 	revision    uint64
 	next        uint64 // number of the next embedding
 	calibration *Calibration
+	byHand      bool    // the threshold
 	things      []thing // sorted by ID
 	file        string  // holds the pictures that are not in memory
 	recovered   error
@@ -161,12 +162,25 @@ func (g *Gallery) SetThreshold(t float32) error {
 	if !(t > -1 && t <= 1) {
 		return fmt.Errorf("threshold %v: want more than -1 and at most 1", t)
 	}
-	if t != g.threshold {
-		g.threshold, g.calibration = t, nil
+	if t != g.threshold || g.byHand {
+		g.threshold, g.calibration, g.byHand = t, nil, false
 		g.revision++
 	}
 	return nil
 }
+
+// FixThreshold is SetThreshold by somebody who means it: ThresholdFixed tells, until the next SetThreshold or calibration.
+func (g *Gallery) FixThreshold(t float32) error {
+	if err := g.SetThreshold(t); err != nil {
+		return err
+	}
+	g.byHand = true
+	g.revision++
+	return nil
+}
+
+// ThresholdFixed reports whether the threshold was set by hand.
+func (g *Gallery) ThresholdFixed() bool { return g.byHand }
 
 // Revision grows by one with every change.
 func (g *Gallery) Revision() uint64 { return g.revision }

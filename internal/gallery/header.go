@@ -18,7 +18,7 @@ func (h *header) gallery() (*Gallery, error) {
 		return nil, corrupt("embeddings of %d spaces, at most %d are allowed", len(h.Others), maxSpaces)
 	}
 	g.others = h.Others
-	g.revision, g.calibration = h.Revision, h.Calibration
+	g.revision, g.calibration, g.byHand = h.Revision, h.Calibration, h.ByHand
 	if len(h.Identities) > MaxIdentities {
 		return nil, corrupt("%d identities, at most %d are allowed", len(h.Identities), MaxIdentities)
 	}

@@ -115,7 +115,13 @@ func TestThePage(t *testing.T) {
 	leek := await(t, events, "leek")
 	browser.Click(`#events [data-key="` + leek.EventID + `"] form button`)
 	browser.Await(`document.querySelector("#said.bad").textContent.includes("Leek's embedding")`) // it is: that is an enrolled picture
-	// At the threshold that the name has brought with it, an apple is a lemon.
+	// At a low threshold an apple is a lemon.
+	browser.Click(`#thresholds summary`)
+	browser.Await(`document.querySelectorAll("#thresholds svg rect").length > 2`)
+	browser.Eval(`document.querySelector("#thresholds input[name=threshold]").value = ""`)
+	browser.Type(`#thresholds input[name=threshold]`, "0.185")
+	browser.Click(`#thresholds form button`)
+	browser.Await(`document.querySelector("#said").textContent.includes("The threshold is 0.185")`)
 	show(t, shown, class("Royal-Gala")[0])
 	wrong := await(t, events, "lemon-i")
 	browser.Click(`#events [data-key="` + wrong.EventID + `"] form button`)
@@ -130,7 +136,6 @@ func TestThePage(t *testing.T) {
 	browser.Await(`document.querySelector('#things [data-key="fruit"]')`)
 	look("enrolled", true)
 
-	browser.Click(`#thresholds summary`)
 	browser.Await(`document.querySelectorAll("#thresholds svg rect").length > 2`)
 	browser.Click(`#things [data-key="leek"] summary`)
 	browser.Await(`document.querySelector('#things [data-key="leek"] .pictures img').naturalWidth > 50`)

@@ -381,3 +381,27 @@ func TestNameAStranger(t *testing.T) {
 		t.Error("without strangers")
 	}
 }
+
+func TestAThresholdSetByHandStays(t *testing.T) {
+	c, path := newCurator(t, curator.Parts{})
+	ask(t, c, &control.Request{Op: "enroll", Name: "Red", Last: true, Pictures: []control.Picture{picture(t, "r", checked(250, 0, 0))}})
+	byHand := float32(0.8)
+	ask(t, c, &control.Request{Op: "threshold", Threshold: &byHand})
+	out := ask(t, c, &control.Request{Op: "enroll", Name: "Green", Last: true, Pictures: []control.Picture{picture(t, "g", checked(0, 250, 0))}})
+	if out.Threshold != byHand || len(out.Warnings) == 0 || !strings.Contains(out.Warnings[0], "set by hand") {
+		t.Errorf("after another enrolment: %+v", out)
+	}
+	g, err := gallery.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.Threshold() != byHand || !g.ThresholdFixed() {
+		t.Errorf("the file has %v, by hand: %v", g.Threshold(), g.ThresholdFixed())
+	}
+	if out := ask(t, c, &control.Request{Op: "calibrate", Calibration: &gallery.Calibration{Threshold: 0.6}, Force: true}); out.Threshold != 0.6 {
+		t.Errorf("calibrated: %+v", out)
+	}
+	if g, err = gallery.Read(path); err != nil || g.ThresholdFixed() {
+		t.Errorf("calibrated, but still by hand: %v", err)
+	}
+}

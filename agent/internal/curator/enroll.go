@@ -69,10 +69,15 @@ func (j *job) known(id string) string {
 	return ""
 }
 
-// settle sets the threshold after an enrolment. One that somebody calibrated stays: it rests on more than is enrolled.
+// settle sets the threshold after an enrolment. One that somebody set by hand stays, and one that somebody calibrated: it
+// rests on more than is enrolled.
 func (j *job) settle() error {
 	if j.Threshold != nil {
-		return j.g.SetThreshold(*j.Threshold)
+		return j.g.FixThreshold(*j.Threshold)
+	}
+	if j.g.ThresholdFixed() {
+		j.out.Warnings = append(j.out.Warnings, fmt.Sprintf("the threshold stays at %.3f, as it was set by hand; calibrate to set it by what is enrolled", j.g.Threshold()))
+		return nil
 	}
 	if c := j.g.Calibration(); c != nil {
 		j.out.Warnings = append(j.out.Warnings, fmt.Sprintf("the threshold stays at %.3f, as calibrated for a rate of %v; calibrate again for what is enrolled now",

@@ -122,7 +122,7 @@ func (j *job) setThreshold() error {
 		j.out.ID = j.ID
 		return j.g.SetOwnThreshold(j.ID, *j.Threshold)
 	}
-	return j.g.SetThreshold(*j.Threshold)
+	return j.g.FixThreshold(*j.Threshold)
 }
 
 // calibrate takes over a threshold that was worked out on the gallery as it is.
