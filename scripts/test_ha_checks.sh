@@ -37,7 +37,7 @@ expect() {
 }
 
 # retained TOPIC prints the bytes that the broker keeps.
-retained() { mosquitto_sub -p "$MQTT_PORT" -t "xbm/Ha-test/$1" -C 1 -W 3 -N; }
+retained() { mosquitto_sub -p "$MQTT_PORT" -t "xbm/Ha-test/$1" -C 1 -W 3 -N 2>/dev/null; }
 
 # announced prints the unique ids of the entities that the agent says it announces, as JSON.
 announced() {
