@@ -37,7 +37,7 @@ expect() {
 }
 
 # retained TOPIC prints the bytes that the broker keeps.
-retained() { mosquitto_sub -p "$MQTT_PORT" -t "xbm/Ha-test/$1" -C 1 -W 3 -N; }
+retained() { mosquitto_sub -p "$MQTT_PORT" -t "xbm/Ha-test/$1" -C 1 -W 3 -N 2>/dev/null; }
 
 # announced prints the unique ids of the entities that the agent says it announces, as JSON.
 announced() {
@@ -79,6 +79,7 @@ checks() {
     (entity("top_shelf/recognition").attributes.identity.id | startswith("unknown")) and (entity("identity/unknown").state | startswith("20")) and
     (entity("picture_unknown").image | .status == 200 and .bytes > 1000)'
   triggers
+  features
   things
   broker_anew
   home_assistant_anew
@@ -123,6 +124,31 @@ asyncio.run(main(*sys.argv[1:]))
 PY
   [[ $(<"$out/triggers.json") == '["alice", "creme-brulee-x", "unknown"]' ]] || die "device triggers: $(<"$out/triggers.json")"
   say "ok: a device trigger for each thing and for what is unknown"
+}
+
+service() {
+  curl -fsS -X POST -H "Authorization: Bearer $HA_TOKEN" -H 'Content-Type: application/json' -d "$2" "$HA_URL/api/services/$1" >/dev/null ||
+    die "service $1 $2"
+}
+
+# features sets what can be set, as somebody in Home Assistant does.
+features() {
+  local camera=ha_test_top_shelf
+  if ! announced | jq -e 'any(endswith("/set_recognition"))' >/dev/null; then
+    say "commands are not taken: nothing can be set"
+    return
+  fi
+  expect "what can be set" '(entity("top_shelf/set_recognition").state == "on") and (entity("top_shelf/set_threshold").state | tonumber > 0.3)'
+  service switch/turn_off "{\"entity_id\": \"switch.${camera}_set_recognition\"}"
+  expect "recognition is switched off" 'entity("top_shelf/set_recognition").state == "off"'
+  expect "nothing is in view then" '(entity("top_shelf/unknown").state == "off") and (entity("top_shelf/who").state == "nothing")'
+  [[ $(retained top_shelf/recognition/state) == OFF ]] || die "the agent does not say that recognition is off"
+  service switch/turn_on "{\"entity_id\": \"switch.${camera}_set_recognition\"}"
+  service number/set_value "{\"entity_id\": \"number.${camera}_set_threshold\", \"value\": 0.87}"
+  expect "recognition is on, with another threshold" '(entity("top_shelf/set_recognition").state == "on") and
+    (entity("top_shelf/set_threshold").state == "0.87") and (entity("top_shelf/unknown").state == "on")'
+  service number/set_value "{\"entity_id\": \"number.${camera}_set_threshold\", \"value\": 0}"
+  expect "the threshold is the gallery's again" 'entity("top_shelf/set_threshold").state | tonumber | . > 0.3 and . != 0.87'
 }
 
 things() {

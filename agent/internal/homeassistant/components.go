@@ -20,6 +20,8 @@ type component struct {
 	Attributes string `json:"json_attributes_topic,omitempty"`
 	QoS        int    `json:"qos,omitempty"`
 
+	AttributesTemplate string `json:"json_attributes_template,omitempty"`
+
 	DeviceClass string `json:"device_class,omitempty"`
 	Unit        string `json:"unit_of_measurement,omitempty"`
 	StateClass  string `json:"state_class,omitempty"`
@@ -115,7 +117,10 @@ func (n *Node) seen(thing gallery.Identity) component {
 	c := n.component("sensor", "identity/"+thing.ID, thing.Name+" last seen")
 	c.EntityID = entityID("sensor", n.Topics.Node, thing.ID, "last_seen")
 	c.StateTopic, c.Attributes = n.Topics.Identity(thing.ID), n.Topics.Identity(thing.ID)
-	c.Template, c.DeviceClass = "{{ value_json.last_seen | as_datetime }}", "timestamp"
+	c.DeviceClass = "timestamp"
+	// The state is empty when the thing has just been removed and Home Assistant has not yet taken the sensor away.
+	c.Template = "{{ value_json.last_seen | as_datetime if value_json is defined else None }}"
+	c.AttributesTemplate = "{{ value or '{}' }}"
 	return c
 }
 

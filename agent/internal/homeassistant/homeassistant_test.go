@@ -105,7 +105,7 @@ func before(n homeassistant.Node) homeassistant.Announced { return n.Announced()
 // Home Assistant drops keys that it does not know without a word, so what it knows is held here, of what is used.
 func TestKeysAreKnown(t *testing.T) {
 	common := []string{"p", "unique_id", "name", "default_entity_id", "entity_category", "icon", "qos", "availability"}
-	reads := append([]string{"state_topic", "value_template", "json_attributes_topic", "device_class"}, common...)
+	reads := append([]string{"state_topic", "value_template", "json_attributes_topic", "json_attributes_template", "device_class"}, common...)
 	known := map[string][]string{
 		"sensor":            append([]string{"unit_of_measurement", "state_class", "suggested_display_precision"}, reads...),
 		"binary_sensor":     append([]string{"payload_on", "payload_off"}, reads...),
