@@ -120,7 +120,7 @@ agent() {
   scripts/cross.sh "$1"
   stage xbm-agent "$1" xbm-agent xbm-capture
   local dir=$work/xbm-agent_$1
-  install -m 0644 configs/mosquitto.conf "$dir/usr/share/doc/xbm-agent/examples/"
+  install -m 0644 configs/mosquitto.conf configs/mosquitto-house.conf configs/mosquitto.acl "$dir/usr/share/doc/xbm-agent/examples/"
   install -D -m 0640 configs/agent.yaml "$dir/etc/xbm-agent/agent.yaml"
   unit "$dir/usr/lib/systemd/system/xbm-agent.service" /usr/bin/xbm-agent
   deb xbm-agent "$1"

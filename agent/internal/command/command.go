@@ -13,7 +13,8 @@ that xbm-convert made. Then the agent looks at frames of its cameras, finds what
 is nearest in the gallery, and publishes what comes, is seen better and goes.
 What it does not know it calls unknown.`,
 		Commands: []cli.Command{
-			enroll(), calibrateCommand(), galleryGroup(), once(), run(), replayCommand(), benchCommand(), listen(), outboxGroup(), haGroup(),
+			enroll(), calibrateCommand(), galleryGroup(), once(), run(), replayCommand(), benchCommand(), listen(), mqttGroup(),
+			outboxGroup(), haGroup(),
 			camerasGroup(), captureCommand(), checkConfig(), verify(), certify(), serviceGroup(), doctorCommand(), supportBundle(),
 			version(),
 		},

@@ -4,15 +4,20 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"xbmedge/agent/internal/command"
+	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/mqtt/brokertest"
 	"xbmedge/internal/gallery"
 	"xbmedge/internal/testdata"
@@ -193,7 +198,91 @@ func TestTeachARunningAgent(t *testing.T) {
 	if _, err := run(t, "gallery", "reembed", "--control", socket, "--gallery", things, "--model", model); err == nil || !strings.Contains(err.Error(), "give --out") {
 		t.Errorf("reembedded under a running agent: %v", err)
 	}
+	overTheBroker(t, broker, events)
 	if _, err := run(t, "gallery", "verify", "--gallery", things); err != nil {
 		t.Error(err)
+	}
+}
+
+// overTheBroker teaches the agent by commands at the broker.
+func overTheBroker(t *testing.T, broker *brokertest.Broker, events <-chan heard) {
+	t.Helper()
+	command := commander(t, broker)
+	if r := command("1", `"op":"delete","id":"fruit"`); !r.OK || r.Result.N != 3 {
+		t.Errorf("%+v", r)
+	}
+	await(t, events, gallery.UnknownID)
+	if r := command("2", `"op":"enroll","name":"Produce","camera":"shelf","seconds":1,"last":true`); !r.OK || r.Result.ID != "produce" || r.Result.Added == 0 {
+		t.Errorf("%+v", r)
+	}
+	await(t, events, "produce")
+	if r := command("3", `"op":"enroll","name":"Produce","camera":"attic","seconds":1`); r.OK || !strings.Contains(r.Error, `no camera "attic"`) {
+		t.Errorf("%+v", r)
+	}
+	if r := command("4", `"op":"enroll","name":"../produce","camera":"shelf","seconds":1`); r.OK || !strings.Contains(r.Error, "path separator") {
+		t.Errorf("%+v", r)
+	}
+	if r := command("5", `"op":"reload"`); !r.OK {
+		t.Errorf("%+v", r)
+	}
+	await(t, events, "produce")
+}
+
+// answer is a reply over the broker.
+type answer struct {
+	Req, Code, Error string
+	OK               bool
+	Result           struct {
+		ID       string
+		N, Added int
+	}
+}
+
+// commander returns a function that sends a command to the agent's node and returns the answer, held to its schema.
+func commander(t *testing.T, broker *brokertest.Broker) func(req, fields string) answer {
+	t.Helper()
+	text, err := mqtt.Schemas.ReadFile("schema/reply.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	c := jsonschema.NewCompiler()
+	if err := errors.Join(err, c.AddResource("reply", doc)); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := c.Compile("reply")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	replies, ready, done := make(chan mqtt.Message, 10), make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- mqtt.Listen(ctx, mqtt.Config{Broker: broker.URL()}, []string{"xbm/test/gallery/reply"}, slog.New(slog.DiscardHandler),
+			func() error { close(ready); return nil }, func(m mqtt.Message) bool { replies <- m; return true })
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	<-ready
+	return func(req, fields string) (a answer) {
+		t.Helper()
+		broker.Publish(t, "xbm/test/gallery/set", false, fmt.Appendf(nil, `{"req":%q,%s}`, req, fields))
+		select {
+		case m := <-replies:
+			t.Logf("%s: %s", fields, m.Payload)
+			doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(m.Payload))
+			if err := errors.Join(err, json.Unmarshal(m.Payload, &a)); err != nil {
+				t.Fatal(err)
+			}
+			if err := schema.Validate(doc); err != nil || a.Req != req {
+				t.Errorf("%s: %v", m.Payload, err)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("no answer to %s", fields)
+		}
+		return a
 	}
 }

@@ -229,17 +229,17 @@ func (d *Desk) again(e *entry, r *control.Request, payload []byte) Reply {
 func (d *Desk) carryOut(ctx context.Context, r *control.Request) Reply {
 	var result any
 	var err error
-	if r.Op == "reload" {
+	op := r.Op
+	if op == "reload" {
 		err = d.node.Reload(ctx)
 	} else {
-		if r.Op == "delete" {
+		if op == "delete" {
 			err = renameDelete(r)
 		}
 		if err == nil {
 			result, err = d.node.Gallery(ctx, r)
 		}
 	}
-	op := r.Op
 	if err != nil {
 		d.refused.Add(1)
 		return Reply{Req: r.Req, Op: op, Code: CodeFailed, Error: err.Error()}

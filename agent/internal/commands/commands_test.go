@@ -94,7 +94,7 @@ func TestCommandsAreCarriedOut(t *testing.T) {
 	} {
 		n.done = nil
 		r := ask(t, d, n, Message{Payload: fmt.Appendf(nil, `{"req":"r%d",%s}`, i, tt.command)})
-		if diff := cmp.Diff([]string{tt.done}, n.done); diff != "" || !r.OK || r.Req != fmt.Sprintf("r%d", i) {
+		if diff := cmp.Diff([]string{tt.done}, n.done); diff != "" || !r.OK || r.Req != fmt.Sprintf("r%d", i) || !strings.Contains(tt.command, fmt.Sprintf(`"op":%q`, r.Op)) {
 			t.Errorf("%s: %+v\n%s", tt.command, r, diff)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/url"
 
+	"xbmedge/agent/internal/config"
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/internal/redact"
 )
@@ -24,21 +25,25 @@ func (p *patient) lookAtBroker(ctx context.Context, r *report) {
 	}
 	started := p.Now()
 	err = p.Probe(ctx, mqtt.Config{Broker: m.Broker, Username: m.Username, Password: m.Password, TLS: files, ConnectTimeout: connectTime})
-	address := redact.URL(m.Broker)
 	if err == nil {
-		r.ok("%s lets the agent in, after %d ms", address, p.Now().Sub(started).Milliseconds())
+		r.ok("%s lets the agent in, after %d ms", redact.URL(m.Broker), p.Now().Sub(started).Milliseconds())
 		return
 	}
+	what, remedy := ExplainBroker(m, err)
+	r.fault(remedy, "%s", what)
+}
+
+// ExplainBroker says for people what an error on the way to a configured broker means, and what to do about it.
+func ExplainBroker(m config.MQTT, err error) (what, remedy string) {
+	address := redact.URL(m.Broker)
 	if what, remedy := refused(err, m.Username); what != "" {
-		r.fault(remedy, "%s: %s", address, what)
-		return
+		return address + ": " + what, remedy
 	}
 	n := network{address: address, key: "mqtt.broker", service: "the broker there (`sudo systemctl start mosquitto`), and let it listen on more than localhost"}
 	if u, err := url.Parse(m.Broker); err == nil {
 		n.host = u.Hostname()
 	}
-	what, remedy := n.explain(err)
-	r.fault(remedy, "%s", what)
+	return n.explain(err)
 }
 
 // refused explains what a broker that is reached says, "" where it is not.

@@ -77,6 +77,9 @@ func (t Topics) Identity(id string) string { return t.camera("identity", id) + "
 // Error takes what is wrong.
 func (t Topics) Error() string { return t.Base + "/" + t.Node + "/error" }
 
+// Test is for messages that a node sends to itself, to see that they come back.
+func (t Topics) Test() string { return t.camera("test", "set") }
+
 // Commands are the filters of all that a node listens to.
 func (t Topics) Commands() []string { return []string{t.GallerySet(), t.FeatureSet("+", "+")} }
 
