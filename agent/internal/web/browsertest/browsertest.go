@@ -134,7 +134,7 @@ func (b *Browser) read(out *os.File) {
 		case m.ID != 0:
 			b.waiting[m.ID] <- reply{m.Result, m.Error}
 			delete(b.waiting, m.ID)
-		case m.Method == "Log.entryAdded" && !bytes.Contains(m.Params, []byte(`"level":"verbose"`)), m.Method == "Runtime.exceptionThrown":
+		case m.Method == "Log.entryAdded" && (bytes.Contains(m.Params, []byte(`"level":"error"`)) || bytes.Contains(m.Params, []byte(`"level":"warning"`))), m.Method == "Runtime.exceptionThrown":
 			b.problems = append(b.problems, string(m.Params))
 		}
 		b.mu.Unlock()
