@@ -47,20 +47,15 @@ func (c *conversion) convert(ctx context.Context) (*report.Report, []byte, error
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := tflitefile.FromNetwork(net, w, tflitefile.Options{})
-	if err != nil {
-		return nil, nil, err
-	}
-	floatFile, err := tflitefile.Encode(m)
-	if err != nil {
-		return nil, nil, err
-	}
-	r := &report.Report{
-		Model: net.Name, Type: "float32", ModelBytes: len(floatFile), FloatBytes: len(floatFile), MaxRecallDrop: c.maxDrop,
-	}
+	r := &report.Report{Model: net.Name, Type: "float32", MaxRecallDrop: c.maxDrop}
 	if c.float {
+		_, file, err := floatModel(net, w)
+		if err != nil {
+			return nil, nil, err
+		}
+		r.ModelBytes, r.FloatBytes = len(file), len(file)
 		r.Seconds, r.CPUSeconds, r.PeakRSS = time.Since(start).Seconds(), cpuSeconds(), peakRSS()
-		return r, floatFile, c.measure(ctx, r, floatFile, nil, galleryPhotos, queryPhotos)
+		return r, file, c.measure(ctx, r, file, nil, galleryPhotos, queryPhotos)
 	}
 	opt, err := c.options(net)
 	if err != nil {
@@ -90,6 +85,11 @@ func (c *conversion) convert(ctx context.Context) (*report.Report, []byte, error
 	r.Type, r.ModelBytes, r.Samples = "int8", len(file), len(frames)
 	q.describe(r)
 	r.Seconds, r.CPUSeconds, r.PeakRSS = time.Since(start).Seconds(), cpuSeconds(), peakRSS()
+	m, floatFile, err := floatModel(net, w)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.FloatBytes = len(floatFile)
 	if err := c.measure(ctx, r, floatFile, file, galleryPhotos, queryPhotos); err != nil {
 		return nil, nil, err
 	}
@@ -106,6 +106,16 @@ func (c *conversion) convert(ctx context.Context) (*report.Report, []byte, error
 		r.Layers = layers(found, q.costs, m)
 	}
 	return r, file, c.writeFrames(frames)
+}
+
+// floatModel returns a network's float model and its file.
+func floatModel(net *nn.Network, w nn.Weights) (*tflitefile.Model, []byte, error) {
+	m, err := tflitefile.FromNetwork(net, w, tflitefile.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	file, err := tflitefile.Encode(m)
+	return m, file, err
 }
 
 // writeFrames writes what was calibrated on, where that is asked for.

@@ -54,6 +54,9 @@ func TestEqualize(t *testing.T) {
 		{"resnet50_vd", 32, 20},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			if testing.Short() && tc.name == "resnet50_vd" {
+				t.Skip("takes a minute with the race detector")
+			}
 			net, w := unevenBackbone(t, tc.name, tc.size)
 			frames := randomFrames(20, tc.size, 1)
 			cal := calibrate(t, net, w, frames)

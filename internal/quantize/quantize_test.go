@@ -170,6 +170,9 @@ func TestSmallNetwork(t *testing.T) {
 // TestEveryBackbone quantises fresh networks with everything that published ones have: hard activations, squeezes,
 // pools, symmetric padding, the normalising layer, and a generalised mean.
 func TestEveryBackbone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes minutes with the race detector")
+	}
 	for _, name := range nn.Backbones() {
 		if name == "resnet50" {
 			continue // resnet50_vd has all of its layers

@@ -3,6 +3,7 @@ package quantize
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -15,42 +16,44 @@ func histogramOf(values ...float32) *statistics {
 	return s
 }
 
-// evenly spread values, and the same with one at 100 among 102,400.
-func evenAndOutlier() (even, outlier *statistics) {
-	values := make([]float32, 0, sampledPixels)
-	for i := range sampledPixels {
-		values = append(values, 2*float32(i)/sampledPixels-1)
-	}
-	even, outlier = newStatistics(1), newStatistics(1)
+// fill gives 800 times 128 values, from value, to statistics, in maps of which every pixel is looked at.
+func fill(s *statistics, value func(i int) float32) {
+	values := make([]float32, 128)
 	for range 800 {
-		for _, s := range []*statistics{even, outlier} {
-			if err := s.add(values, 0, false); err != nil {
+		for i := range values {
+			values[i] = value(i)
+		}
+		for part := range slices.Chunk(values, sampledPixels) {
+			if err := s.add(part, 0, false); err != nil {
 				panic(err)
 			}
 		}
 	}
-	if err := outlier.add([]float32{100}, 0, false); err != nil {
+}
+
+// outlier adds one value of 100.
+func outlier(s *statistics) {
+	if err := s.add([]float32{100}, 0, false); err != nil {
 		panic(err)
 	}
-	return even, outlier
+}
+
+// evenAndOutlier are 102,400 evenly spread values, and the same with one at 100 among them.
+func evenAndOutlier() (even, with *statistics) {
+	even, with = newStatistics(1), newStatistics(1)
+	for _, s := range []*statistics{even, with} {
+		fill(s, func(i int) float32 { return float32(i)/64 - 1 })
+	}
+	outlier(with)
+	return even, with
 }
 
 // bell is 102,400 values of mean 0 and deviation 1, and one at 100.
-func bell(t *testing.T) *statistics {
-	t.Helper()
+func bell() *statistics {
 	rng := rand.New(rand.NewPCG(1, 2))
-	s, values := newStatistics(1), make([]float32, sampledPixels)
-	for range 800 {
-		for i := range values {
-			values[i] = float32(rng.NormFloat64())
-		}
-		if err := s.add(values, 0, false); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.add([]float32{100}, 0, false); err != nil {
-		t.Fatal(err)
-	}
+	s := newStatistics(1)
+	fill(s, func(int) float32 { return float32(rng.NormFloat64()) })
+	outlier(s)
 	return s
 }
 
@@ -70,7 +73,7 @@ func TestMethods(t *testing.T) {
 		{"least squares", outlier, MSE, 0, [2]float32{-1, -0.8}, [2]float32{85, 91}},
 		{"least squares of even values", even, MSE, 0, [2]float32{-1, -0.95}, [2]float32{0.95, 1}},
 		{"entropy of even values", even, Entropy, 0, [2]float32{-1, -0.9}, [2]float32{0.9, 1}},
-		{"entropy cuts a bell's outlier", bell(t), Entropy, 0, [2]float32{-5, -2}, [2]float32{2, 40}},
+		{"entropy cuts a bell's outlier", bell(), Entropy, 0, [2]float32{-5, -2}, [2]float32{2, 40}},
 		{"never negative", histogramOf(0, 0, 1, 2, 4), MSE, 0, [2]float32{0, 0}, [2]float32{3.5, 4}},
 		{"always zero", histogramOf(0, 0, 0), Entropy, 0, [2]float32{0, 0}, [2]float32{0, 0}},
 		{"always the same", histogramOf(3, 3, 3), MinMax, 0, [2]float32{0, 0}, [2]float32{3, 3}},

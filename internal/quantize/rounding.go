@@ -15,7 +15,9 @@ const (
 	// widest is the number of weights of one output up to which their second moments are worth its time.
 	widest = 1536
 	// samplePixels is how many pixels of a frame enter them.
-	samplePixels = 32
+	samplePixels = 16
+	// worthSharing is the number of rows from which their work outweighs starting goroutines for it.
+	worthSharing = 192
 	// depthwisePixels is the same for a depthwise layer, which has far fewer weights to an output.
 	depthwisePixels = 8
 )
@@ -32,9 +34,9 @@ func (q *quantizer) round(op *tflitefile.Operator, k kernel, values, scales []fl
 			}
 		}
 	case k.depthwise:
-		parallel(k.outputs, func(c int) { feedBack(ints, values, scales[c], c, k, factor(q.steps.moments(op, k, c))) })
+		parallel(k.outputs, func(c int) { feedBack(ints, values, scales[c], c, k, factor(q.steps.moments(op, k, c), false)) })
 	default:
-		r := factor(q.steps.moments(op, k, 0))
+		r := factor(q.steps.moments(op, k, 0), true)
 		parallel(k.outputs, func(c int) { feedBack(ints, values, scales[c], c, k, r) })
 	}
 	return ints
@@ -138,8 +140,9 @@ func products(columns [][]int32, i int) []float64 {
 	return out
 }
 
-// factor returns R of the matrix Rᵀ·R, upper triangular like what it is given (Cholesky).
-func factor(a [][]float64) [][]float64 {
+// factor returns R of the matrix Rᵀ·R, upper triangular like what it is given (Cholesky); share lets it use several
+// processors.
+func factor(a [][]float64, share bool) [][]float64 {
 	n := len(a)
 	for i := range n {
 		pivot := math.Sqrt(max(a[i][0], 1e-12))
@@ -147,15 +150,18 @@ func factor(a [][]float64) [][]float64 {
 			a[i][j] /= pivot
 		}
 		a[i][0] = pivot
-		for k := i + 1; k < n; k++ {
-			f := a[i][k-i]
-			if f == 0 {
-				continue
-			}
-			from, to := a[i][k-i:], a[k]
+		below := func(k int) {
+			f, from, to := a[i][k-i], a[i][k-i:], a[k]
 			for j := range to {
 				to[j] -= f * from[j]
 			}
+		}
+		if left := n - i - 1; share && left >= worthSharing {
+			parallel(left, func(k int) { below(i + 1 + k) })
+			continue
+		}
+		for k := i + 1; k < n; k++ {
+			below(k)
 		}
 	}
 	return a

@@ -21,7 +21,7 @@ func TestFeedBack(t *testing.T) {
 		{"never beyond 127", []float32{127, 140}, [][]float64{{1, 0.5}, {1}}, []int8{127, 127}},
 	} {
 		ints := make([]int8, len(tc.values))
-		feedBack(ints, tc.values, 1, 0, kernel{outputs: 1, perOutput: len(tc.values), inputs: len(tc.values)}, factor(tc.moments))
+		feedBack(ints, tc.values, 1, 0, kernel{outputs: 1, perOutput: len(tc.values), inputs: len(tc.values)}, factor(tc.moments, true))
 		if diff := cmp.Diff(tc.want, ints); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
 		}
@@ -29,7 +29,7 @@ func TestFeedBack(t *testing.T) {
 }
 
 func TestFactor(t *testing.T) {
-	got := factor([][]float64{{4, 2, -2}, {10, 5}, {21}})
+	got := factor([][]float64{{4, 2, -2}, {10, 5}, {21}}, true)
 	want := [][]float64{{2, 1, -1}, {3, 2}, {4}} // RᵀR of these is what was given
 	for i := range want {
 		for j := range want[i] {

@@ -9,7 +9,7 @@ import (
 
 // sampledPixels is about how many pixels of a large map enter the histogram and the means: a stride that moves with
 // the frames takes them from everywhere. The least and the largest values are of all pixels.
-const sampledPixels = 128
+const sampledPixels = 32
 
 // statistics describes one value: the output of a layer, or one inside it.
 type statistics struct {

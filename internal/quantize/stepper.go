@@ -72,23 +72,27 @@ func (s *stepper) run(op *tflitefile.Operator) error {
 	if err != nil {
 		return err
 	}
-	i, err := tflite.Open(file, tflite.Options{}) // one thread: the operators are small, and more would have to be started for each
-	if err != nil {
-		return err
-	}
 	out := op.Outputs[0]
-	values := make([][]byte, len(s.numbers))
-	for f := range values {
-		if values[f], err = s.frame(i, inputs, f); err != nil {
-			break
-		}
-	}
+	values, errs := make([][]byte, len(s.numbers)), make([]error, processors())
+	parallel(len(errs), func(worker int) { errs[worker] = s.frames(file, inputs, values, worker, len(errs)) })
 	s.values[out] = values
-	if err := errors.Join(err, i.Close()); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("run %s for %s: %w", op.Name(), s.model.Tensors[out].Name, err)
 	}
 	s.note(out)
 	return nil
+}
+
+// frames computes the values of every step-th frame, beginning with the first-th.
+func (s *stepper) frames(file []byte, inputs []int, values [][]byte, first, step int) error {
+	i, err := tflite.Open(file, tflite.Options{}) // one thread: operators are small, and there is a worker to each processor
+	if err != nil {
+		return err
+	}
+	for f := first; f < len(values) && err == nil; f += step {
+		values[f], err = s.frame(i, inputs, f)
+	}
+	return errors.Join(err, i.Close())
 }
 
 func (s *stepper) frame(i *tflite.Interpreter, inputs []int, f int) ([]byte, error) {
