@@ -45,7 +45,7 @@ func (a *App) Stats() stats.Stats {
 	s := stats.Stats{
 		Schema: stats.Schema, Node: a.cfg.Node, TS: float64(now.UnixMilli()) / 1000, Uptime: float64(int(now.Sub(v.started).Seconds())),
 		RSS: a.parts.Board.RSS(), Throttled: v.throttling.Slowed, UnderVoltage: v.throttling.UnderVoltage, Share: v.share,
-		Connected: m.Connected, Queue: m.Queued, Dropped: m.DroppedEvents, DroppedSamples: m.DroppedSamples,
+		Connected: m.Connected, Broker: m.Broker, BrokerNumber: m.BrokerNumber, Queue: m.Queued, Dropped: m.DroppedEvents, DroppedSamples: m.DroppedSamples,
 		Cameras: map[string]stats.Camera{},
 	}
 	if g := set.gallery.Load(); g != nil {

@@ -95,7 +95,12 @@ func fast(url string) mqtt.Config {
 // start runs a client; the returned function ends it and returns its error.
 func start(t testing.TB, cfg mqtt.Config, outbox mqtt.Outbox) (*mqtt.Client, func() error) {
 	t.Helper()
-	c, err := mqtt.New(cfg, outbox, quiet())
+	return startLogged(t, cfg, outbox, quiet())
+}
+
+func startLogged(t testing.TB, cfg mqtt.Config, outbox mqtt.Outbox, log *slog.Logger) (*mqtt.Client, func() error) {
+	t.Helper()
+	c, err := mqtt.New(cfg, outbox, log)
 	if err != nil {
 		t.Fatal(err)
 	}

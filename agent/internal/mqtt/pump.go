@@ -17,9 +17,9 @@ type flight struct {
 	since time.Time
 }
 
-// pump publishes over one connection until that is lost (an error), or until ctx has ended and all is sent, or hard
-// has (nil).
-func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbeat) error {
+// pump publishes over one connection until that is lost (an error), until back is closed (errReturn), or until ctx has
+// ended and all is sent, or hard has (nil).
+func (c *Client) pump(ctx, hard context.Context, conn *connection, back <-chan struct{}, beat Heartbeat) error {
 	c.restate()
 	var flights []flight
 	sent := uint64(0) // the newest event given to this connection
@@ -27,7 +27,7 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbea
 		flights = append(flights, flight{conn.client.Publish(topic, qos, retained, payload), done, time.Now()})
 	}
 	publish(c.cfg.StatusTopic, 1, true, []byte(online), nil)
-	c.connected.Store(true)
+	c.number.Store(int64(conn.to.number))
 
 	timeout := time.NewTicker(min(max(c.cfg.AckTimeout/4, time.Millisecond), time.Second))
 	defer timeout.Stop()
@@ -52,7 +52,8 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbea
 			}
 		}
 		if ctx.Err() != nil && len(flights) == 0 && c.outbox.Len() == 0 && len(c.notice) == 0 { // one that is not ready yet will be in a moment
-			return c.goodbye(conn)
+			c.goodbye(conn)
+			return nil
 		}
 		var confirmed <-chan struct{}
 		if len(flights) > 0 {
@@ -73,7 +74,7 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbea
 			}
 			if done := flights[0].done; done != nil {
 				if err := done(); err != nil {
-					c.log.Error("a confirmed event stays in the outbox and will be sent twice", "error", err)
+					conn.to.log.Error("a confirmed event stays in the outbox and will be sent twice", "error", err)
 				}
 			}
 			c.acknowledged.Add(1)
@@ -91,24 +92,27 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbea
 				return fmt.Errorf("the broker has not confirmed a message for %v", c.cfg.AckTimeout)
 			}
 		case <-stopping:
+		case <-back:
+			c.goodbye(conn) // what is not confirmed yet goes to the other broker, too
+			return errReturn
 		case <-hard.Done():
-			return c.goodbye(conn)
+			c.goodbye(conn)
+			return nil
 		}
 	}
 }
 
 // goodbye says offline: after a proper DISCONNECT the broker keeps the last will to itself.
-func (c *Client) goodbye(conn *connection) error {
+func (c *Client) goodbye(conn *connection) {
 	token := conn.client.Publish(c.cfg.StatusTopic, 1, true, offline)
 	select {
 	case <-token.Done():
 	case <-time.After(c.cfg.WriteTimeout):
-		c.log.Warn("the broker did not confirm that this node is offline")
+		conn.to.log.Warn("the broker did not confirm that this node is offline")
 	}
 	if err := token.Error(); err != nil && !errors.Is(err, paho.ErrNotConnected) {
-		c.log.Warn("could not say that this node is offline", "error", err)
+		conn.to.log.Warn("could not say that this node is offline", "error", err)
 	}
-	return nil
 }
 
 // restate makes every retained value new to this connection.

@@ -21,6 +21,8 @@ type Stats struct {
 	UnderVoltage   bool     `json:"under_voltage" help:"1 while the power supply is too weak."`
 	Share          float64  `json:"share" help:"Share of the frames looked at: below 1 while the board is too hot."`
 	Connected      bool     `json:"connected" help:"1 while there is a connection to the broker."`
+	Broker         string   `json:"broker"` // scheme://host:port of the connected one; else empty
+	BrokerNumber   int      `json:"broker_number" help:"Which broker is connected: 1 for mqtt.broker, 2 for the first of mqtt.fallbacks and so on; 0 for none."`
 	Reconnects     uint64   `json:"reconnects" help:"Connections to the broker after the first." counter:"yes"`
 	Queue          int      `json:"queue" help:"Events that wait for the broker."`
 	Dropped        uint64   `json:"dropped" help:"Events that the queue had no room for." counter:"yes"`
