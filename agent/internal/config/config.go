@@ -78,6 +78,7 @@ type MQTT struct {
 	Queue             int           `yaml:"queue"` // events in memory where there can be no outbox
 	Outbox            Outbox        `yaml:"outbox"`
 	PublishEmbeddings bool          `yaml:"publish_embeddings"`
+	PublishCandidates bool          `yaml:"publish_candidates"`
 	PublishSnapshots  bool          `yaml:"publish_snapshots"`
 	Commands          bool          `yaml:"commands"` // taken from the broker
 }

@@ -16,6 +16,8 @@ type Stats struct {
 	EmbedP50       float64  `json:"infer_p50_ms" help:"Median time in the model of the latest frames, milliseconds; the slowest camera's."`
 	EmbedP95       float64  `json:"infer_p95_ms" help:"95th percentile of the same."`
 	RSS            uint64   `json:"rss_bytes" help:"Memory held, bytes."`
+	Goroutines     int      `json:"goroutines" help:"Goroutines of the program."`
+	OpenFiles      int      `json:"open_files" help:"Files, sockets and pipes that are open."`
 	Temperature    *float64 `json:"temperature_c" help:"Hottest thermal zone, °C; absent where the board does not tell."`
 	Throttled      bool     `json:"throttled" help:"1 while the firmware slows the processor, for heat or want of power."`
 	UnderVoltage   bool     `json:"under_voltage" help:"1 while the power supply is too weak."`
