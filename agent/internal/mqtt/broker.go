@@ -3,9 +3,11 @@ package mqtt
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"slices"
+	"syscall"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
@@ -104,6 +106,8 @@ func refusal(err error) error {
 		return fmt.Errorf("%w: %w", ErrLogin, err)
 	case errors.Is(err, packets.ErrorNetworkError) && !caused(err):
 		return ErrNoBroker
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("%w: %w", ErrNoBroker, err)
 	}
 	return err
 }
