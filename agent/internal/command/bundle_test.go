@@ -22,7 +22,7 @@ import (
 
 // TestMain makes this program xbm-agent where it is called to try a model or to read a camera.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == model.ChildCommand || os.Args[1] == "capture") {
+	if len(os.Args) > 1 && (os.Getenv(beAnAgent) != "" || os.Args[1] == model.ChildCommand || os.Args[1] == "capture") {
 		os.Exit(cli.Execute(context.Background(), "xbm-agent", command.New().Run, os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())

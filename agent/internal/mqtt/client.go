@@ -6,7 +6,8 @@
 // after every connect. Samples (QoS 0) are dropped, and counted, while there is no connection.
 //
 // paho's own reconnecting completes a publish without a confirmation, so it is off: the Client makes a new paho
-// client for every connection and takes an event out of the outbox only after that same client had its PUBACK.
+// client for every connection and takes an event out of the outbox only after that same client had its PUBACK, and after
+// the connection has stood for a moment more (see settling).
 package mqtt
 
 import (
@@ -41,6 +42,7 @@ type Config struct {
 	ConnectTimeout time.Duration // 5 s
 	WriteTimeout   time.Duration // 5 s
 	AckTimeout     time.Duration // 20 s without a PUBACK ends a connection
+	Settle         time.Duration // 1 s, for which the connection has to stand after a PUBACK before an event is given up
 	BackoffMin     time.Duration // 500 ms
 	BackoffMax     time.Duration // 30 s
 	ReturnEvery    time.Duration // 5 min, after which a client at a fallback asks whether an earlier broker is back
@@ -90,6 +92,7 @@ func (c Config) withDefaults() Config {
 		{&c.ConnectTimeout, 5 * time.Second},
 		{&c.WriteTimeout, 5 * time.Second},
 		{&c.AckTimeout, 20 * time.Second},
+		{&c.Settle, time.Second},
 		{&c.BackoffMin, 500 * time.Millisecond},
 		{&c.BackoffMax, 30 * time.Second},
 		{&c.ReturnEvery, 5 * time.Minute},
@@ -117,7 +120,7 @@ type Stats struct {
 	Acknowledged   uint64 // events and states confirmed by the broker
 	DroppedSamples uint64 // messages at QoS 0, and notices, that were not sent
 	DroppedEvents  uint64 // events the outbox had no room for
-	Queued         int    // events waiting
+	Queued         int    // events that the broker has not confirmed
 }
 
 // Client publishes to one broker at a time. Run does the work; the other methods may be called from any goroutine,
@@ -126,6 +129,7 @@ type Client struct {
 	cfg    Config
 	places []*place // the brokers, in the order in which they are tried
 	outbox Outbox
+	settle settling
 	log    *slog.Logger
 	wake   chan struct{}
 	sample chan message
@@ -165,7 +169,7 @@ func New(cfg Config, outbox Outbox, log *slog.Logger) (*Client, error) {
 		return nil, errors.New("new MQTT client: no status topic")
 	}
 	return &Client{
-		cfg: cfg, places: places, outbox: outbox, log: log,
+		cfg: cfg, places: places, outbox: outbox, settle: settling{outbox: outbox, after: cfg.Settle}, log: log,
 		wake: make(chan struct{}, 1), sample: make(chan message, sampleBuffer), notice: make(chan message, noticeBuffer), retained: map[string]*state{},
 	}, nil
 }
@@ -246,7 +250,7 @@ func (c *Client) Notice(topic string, payload []byte) bool {
 func (c *Client) Stats() Stats {
 	s := Stats{
 		Connects: c.connects.Load(), Acknowledged: c.acknowledged.Load(),
-		DroppedSamples: c.dropped0.Load(), DroppedEvents: c.outbox.Dropped(), Queued: c.outbox.Len(),
+		DroppedSamples: c.dropped0.Load(), DroppedEvents: c.outbox.Dropped(), Queued: max(0, c.outbox.Len()-c.settle.len()),
 	}
 	if n := int(c.number.Load()); n > 0 {
 		s.Connected, s.Broker, s.BrokerNumber = true, c.places[n-1].address, n
@@ -368,6 +372,10 @@ func (c *Client) serve(ctx, hard context.Context, conn *connection, beat Heartbe
 	back, stop := c.scout(hard, conn.to)
 	defer stop()
 	err := c.pump(ctx, hard, conn, back, beat)
+	if err == nil || errors.Is(err, errReturn) { // the broker is there
+		c.gone(conn, true)
+	}
+	c.settle.lost()
 	c.number.Store(0)
 	conn.client.Disconnect(quiesce)
 	return err
