@@ -6,7 +6,8 @@
 # make test-packages   install and remove the packages in a clean Debian
 # make test-vm    the arm64 package as a service in an emulated machine; needs root, takes some ten minutes
 # make chaos      the long tests: cameras that stall, freeze and are killed 400 times; events through 1,000 kills, power
-#                 cuts and 300 network faults; a million events and flipped bits. Some ten minutes
+#                 cuts, 300 network faults and 200 kills of the broker; a million events and flipped bits. Some ten minutes
+# make soak       the agent at full rate for an hour (SOAK=seconds) on Mosquitto: memory, goroutines and open files stay
 # make test-ha    the agent beside a real Home Assistant; needs root and ../shared, takes some minutes
 # make bench      the benchmarks of BENCHMARKS.md; make bench-train those of the trainer, DATA= and WEIGHTS= as
 #                 scripts/bench_train.sh says; make bench-convert those of the converter, DATA= and RUNS= as
@@ -15,7 +16,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .PHONY: all setup build demo test chaos bench bench-train bench-convert bench-outbox lint clean asyncapi arm64 packages \
-	deb-arm64 test-packages test-vm test-ha
+	deb-arm64 test-packages test-vm test-ha soak
 
 env = . scripts/env.sh &&
 programs = bin/xbm-train=./training bin/xbm-convert=./convert bin/xbm-agent=./agent bin/xbm-capture=./agent/xbm-capture \
@@ -38,6 +39,9 @@ test: setup
 chaos: setup
 	@$(env) XBM_CHAOS=1 go test -count=1 -timeout 60m -v -run 'Chaos|Prefix|Flipped|PowerCut|ManyEvents|Kills|NetworkFaults' \
 		./agent/internal/capture ./agent/internal/outbox ./agent/internal/mqtt
+
+soak: setup
+	@$(env) XBM_SOAK=$(or $(SOAK),3600) go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./agent/internal/command
 
 asyncapi:
 	@$(env) go test -count=1 -run TestAsyncAPI ./agent/internal/mqtt -update

@@ -69,8 +69,8 @@ type App struct {
 // New builds an agent. It reads files, opens the outbox in the state folder, which Run closes, and touches no network
 // and no camera.
 func New(cfg *config.Config, parts Parts) (*App, error) {
-	tlsConfig, err := mqtt.TLSFiles{CA: cfg.MQTT.TLS.CA, Cert: cfg.MQTT.TLS.Cert, Key: cfg.MQTT.TLS.Key}.Config()
-	if err != nil {
+	client := cfg.Client()
+	if _, err := client.TLS.Config(); err != nil {
 		return nil, fmt.Errorf("mqtt.tls: %w", err)
 	}
 	a := &App{
@@ -86,12 +86,9 @@ func New(cfg *config.Config, parts Parts) (*App, error) {
 	}
 	a.outbox = onDisk
 	a.home = newHome(cfg, parts.Log)
-	client := mqtt.Config{
-		Broker: cfg.MQTT.Broker, ClientID: cfg.MQTT.ClientID, Username: cfg.MQTT.Username, Password: cfg.MQTT.Password,
-		TLS: tlsConfig, StatusTopic: a.topics.Status(), KeepAlive: cfg.MQTT.KeepAlive, DrainTimeout: cfg.MQTT.Drain,
-		Keeps: onDisk != nil, Subscribe: a.home.topics(), Receive: a.receive,
-		Watch: func() mqtt.Heartbeat { return a.health.Stage("connection to the broker") },
-	}
+	client.StatusTopic, client.Keeps = a.topics.Status(), onDisk != nil
+	client.Subscribe, client.Receive = a.home.topics(), a.receive
+	client.Watch = func() mqtt.Heartbeat { return a.health.Stage("connection to the broker") }
 	if cfg.MQTT.Commands {
 		client.Subscribe = append(client.Subscribe, a.topics.Commands()...)
 	}

@@ -110,6 +110,7 @@ func configuration(t testing.TB, dir, broker, clip string) (*config.Config, *gal
 	}
 	cfg := config.Default()
 	cfg.Node, cfg.StateDir, cfg.MQTT.Broker, cfg.MQTT.PublishEmbeddings = "board-1", dir, broker, true
+	cfg.MQTT.PublishCandidates = true
 	var cam, off config.Camera
 	cam.SetDefaults()
 	cam.Kind, cam.Address = "file", clip
@@ -279,7 +280,7 @@ func checkMessages(t *testing.T, got []mqtt.Message, seq uint64) uint64 {
 	t.Helper()
 	shapes := schemas(t)
 	var story []string
-	embeddings, states := 0, 0
+	embeddings, states, near := 0, 0, 0
 	status, seen, pictures := map[string][]string{}, map[string]bool{}, map[string]bool{}
 	for _, m := range got {
 		valid(t, shapes, m)
@@ -302,6 +303,8 @@ func checkMessages(t *testing.T, got []mqtt.Message, seq uint64) uint64 {
 		case "embedding":
 			embeddings++
 			checkEmbedding(t, m.Payload)
+		case "candidate":
+			near++
 		case "state":
 			states++
 		case "match":
@@ -346,10 +349,10 @@ func checkMessages(t *testing.T, got []mqtt.Message, seq uint64) uint64 {
 	if diff := cmp.Diff(want["xbm/board-1/status"], status["xbm/board-1/status"]); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
-	if states == 0 {
-		t.Error("no states")
+	if states == 0 || near == 0 {
+		t.Errorf("%d states, %d near misses of the blue thing", states, near)
 	}
-	t.Logf("%d messages, %d embeddings, %d states", len(got), embeddings, states)
+	t.Logf("%d messages, %d embeddings, %d near misses, %d states", len(got), embeddings, near, states)
 	return seq
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/json"
+	"runtime"
 	"time"
 
 	"xbmedge/agent/internal/pipeline"
@@ -41,11 +42,12 @@ func (a *App) Stats() stats.Stats {
 	a.mu.Lock()
 	v := a.view
 	v.processed = append([]map[string]uint64(nil), v.processed...)
+	degraded := append([]string{}, v.degraded...)
 	a.mu.Unlock()
 	s := stats.Stats{
 		Schema: stats.Schema, Node: a.cfg.Node, TS: float64(now.UnixMilli()) / 1000, Uptime: float64(int(now.Sub(v.started).Seconds())),
-		RSS: a.parts.Board.RSS(), Throttled: v.throttling.Slowed, UnderVoltage: v.throttling.UnderVoltage, Share: v.share,
-		Connected: m.Connected, Queue: m.Queued, Dropped: m.DroppedEvents, DroppedSamples: m.DroppedSamples,
+		RSS: a.parts.Board.RSS(), Goroutines: runtime.NumGoroutine(), OpenFiles: a.parts.Board.OpenFiles(), Throttled: v.throttling.Slowed, UnderVoltage: v.throttling.UnderVoltage, Share: v.share,
+		Degraded: degraded, Connected: m.Connected, Broker: m.Broker, BrokerNumber: m.BrokerNumber, Queue: m.Queued, Dropped: m.DroppedEvents, DroppedSamples: m.DroppedSamples,
 		Cameras: map[string]stats.Camera{},
 	}
 	if g := set.gallery.Load(); g != nil {

@@ -34,6 +34,7 @@ type view struct {
 	share      float64
 	processed  []map[string]uint64 // frames by camera, of the latest turns
 	turn       time.Duration
+	degraded   []string // codes of what is wrong, sorted
 }
 
 // supervise looks after the agent once a turn until ctx ends: it feeds the service manager's watchdog while every stage
@@ -101,6 +102,10 @@ func (s *supervisor) look(now time.Time) {
 	}
 	if s.ready {
 		s.tellFaults(missing)
+		if s.degraded(missing) { // say it now
+			s.told, s.statusTold = now, time.Time{}
+			a.publishStats()
+		}
 	}
 	if s.ready && now.Sub(s.statusTold) >= statusEvery {
 		s.statusTold = now
@@ -128,11 +133,36 @@ func (s *supervisor) tellFaults(missing []string) {
 			a.fault(mqtt.FaultCamera, "no frames", id)
 		}
 	}
-	if a.outbox == nil || a.outbox.Stats().Degraded {
+	if a.inMemory() {
 		if s.faulty[""] = true; !before[""] {
 			a.fault(mqtt.FaultOutbox, "events wait in memory: the state folder's disk is full, read-only or broken; a power cut loses them", "")
 		}
 	}
+}
+
+// inMemory reports whether events wait in memory, since the disk takes none.
+func (a *App) inMemory() bool { return a.outbox == nil || a.outbox.Stats().Degraded }
+
+// degraded notes what is wrong now, as codes of faults, and reports whether that has changed.
+func (s *supervisor) degraded(missing []string) (changed bool) {
+	a, codes := s.app, []string{}
+	if len(missing) > 0 {
+		codes = append(codes, mqtt.FaultCamera)
+	}
+	if s.complained {
+		codes = append(codes, mqtt.FaultHung)
+	}
+	if a.inMemory() {
+		codes = append(codes, mqtt.FaultOutbox)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.view.share < 1 {
+		codes = append(codes, mqtt.FaultThrottle)
+	}
+	changed = !slices.Equal(codes, a.view.degraded)
+	a.view.degraded = codes
+	return changed
 }
 
 // govern reads the board's heat and sets the share of frames that are looked at. It says what it changes.
@@ -179,6 +209,9 @@ func (a *App) status(missing []string) string {
 	var parts []string
 	if len(missing) > 0 {
 		parts = append(parts, "degraded: no frames from "+strings.Join(missing, ", "))
+	}
+	if a.inMemory() {
+		parts = append(parts, "degraded: the disk takes no events, they wait in memory")
 	}
 	parts = append(parts, fmt.Sprintf("%d of %d cameras, %.1f frames/s", len(s.Cameras)-len(missing), len(s.Cameras), s.FPS))
 	if s.Connected {

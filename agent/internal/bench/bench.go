@@ -177,7 +177,8 @@ func (*scene) Close() error { return nil }
 // silent publishes nothing.
 type silent struct{}
 
-func (silent) Event(*pipeline.Event) error                  { return nil }
-func (silent) State(*pipeline.State)                        {}
-func (silent) Status(string, bool)                          {}
-func (silent) Embedding(string, *pipeline.Frame, []float32) {}
+func (silent) Event(*pipeline.Event) error                                        { return nil }
+func (silent) State(*pipeline.State)                                              {}
+func (silent) Status(string, bool)                                                {}
+func (silent) Embedding(string, *pipeline.Frame, []float32)                       {}
+func (silent) Candidate(string, *pipeline.Frame, *gallery.Decision, pipeline.Box) {}

@@ -63,6 +63,9 @@ func (b *Board) RSS() uint64 {
 	return 0
 }
 
+// OpenFiles returns how many files, sockets and pipes this process has open, 0 where that is not known.
+func (b *Board) OpenFiles() int { return len(b.glob("proc/self/fd/*")) }
+
 // Model names the board, such as "Raspberry Pi 5 Model B Rev 1.0", "" where it has no device tree.
 func (b *Board) Model() string {
 	return strings.Trim(read(filepath.Join(b.root, "proc/device-tree/model")), "\x00\n ")

@@ -32,6 +32,8 @@ func TestReadings(t *testing.T) {
 		"sys/class/thermal/thermal_zone3/temp":                    "-274000\n", // a sensor that is not there
 		"sys/devices/platform/soc/soc:firmware/get_throttled":     "50005\n",
 		"proc/self/status":                                        "Name:\txbm-agent\nVmRSS:\t   61232 kB\nThreads:\t9\n",
+		"proc/self/fd/0":                                          "",
+		"proc/self/fd/7":                                          "",
 		"proc/device-tree/model":                                  "Raspberry Pi 5 Model B Rev 1.0\x00",
 		"sys/class/hwmon/hwmon0/in0_lcrit_alarm":                  "0\n",
 		"sys/devices/platform/soc/other/get_throttled_that_is_no": "f\n",
@@ -45,6 +47,9 @@ func TestReadings(t *testing.T) {
 	if got := b.RSS(); got != 61232*1024 {
 		t.Errorf("RSS %d", got)
 	}
+	if got := b.OpenFiles(); got != 2 {
+		t.Errorf("%d open files", got)
+	}
 	if got := b.Model(); got != "Raspberry Pi 5 Model B Rev 1.0" {
 		t.Errorf("model %q", got)
 	}
@@ -55,7 +60,7 @@ func TestABoardThatTellsNothing(t *testing.T) {
 	if c, ok := b.Temperature(); ok {
 		t.Errorf("temperature %v", c)
 	}
-	if b.Throttling() != (board.Throttling{}) || b.RSS() != 0 || b.Model() != "" {
+	if b.Throttling() != (board.Throttling{}) || b.RSS() != 0 || b.OpenFiles() != 0 || b.Model() != "" {
 		t.Error("it told something")
 	}
 }

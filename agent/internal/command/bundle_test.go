@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"xbmedge/agent/internal/command"
@@ -22,8 +24,11 @@ import (
 
 // TestMain makes this program xbm-agent where it is called to try a model or to read a camera.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == model.ChildCommand || os.Args[1] == "capture") {
-		os.Exit(cli.Execute(context.Background(), "xbm-agent", command.New().Run, os.Args[1:], os.Stdout, os.Stderr))
+	if len(os.Args) > 1 && (os.Getenv(beAnAgent) != "" || os.Args[1] == model.ChildCommand || os.Args[1] == "capture") {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		code := cli.Execute(ctx, "xbm-agent", command.New().Run, os.Args[1:], os.Stdout, os.Stderr)
+		stop()
+		os.Exit(code)
 	}
 	os.Exit(m.Run())
 }

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/internal/cli"
 	"xbmedge/internal/gallery"
+	"xbmedge/internal/redact"
 )
 
 func haGroup() cli.Command {
@@ -128,20 +130,29 @@ stop it first, or set homeassistant.enabled to false, which removes them too.`,
 	}
 }
 
-// retain publishes and says what was done.
+// retain publishes at every configured broker and says what was done. One that is away does not keep it from the others.
 func retain(ctx context.Context, cfg *config.Config, messages []mqtt.Message, what string, stdout io.Writer) error {
-	tlsConfig, err := mqtt.TLSFiles{CA: cfg.MQTT.TLS.CA, Cert: cfg.MQTT.TLS.Cert, Key: cfg.MQTT.TLS.Key}.Config()
-	if err != nil {
-		return fmt.Errorf("mqtt.tls: %w", err)
-	}
-	broker := mqtt.Config{Broker: cfg.MQTT.Broker, Username: cfg.MQTT.Username, Password: cfg.MQTT.Password, TLS: tlsConfig}
-	if err := mqtt.Retain(ctx, broker, messages); err != nil {
-		return fmt.Errorf("mqtt.broker: %w", err)
-	}
-	for _, m := range messages {
-		if _, err := fmt.Fprintf(stdout, "%s %s\n", what, m.Topic); err != nil {
-			return err
+	var faults []error
+	client := cfg.Client()
+	for i, broker := range cfg.MQTT.Brokers() {
+		client.Broker = broker
+		if err := mqtt.Retain(ctx, client, messages); err != nil {
+			key := "mqtt.broker"
+			if i > 0 {
+				key = fmt.Sprintf("mqtt.fallbacks[%d]", i-1)
+			}
+			faults = append(faults, fmt.Errorf("%s: %w", key, err))
+			continue
+		}
+		at := ""
+		if len(cfg.MQTT.Fallbacks) > 0 {
+			at = " at " + redact.URL(broker)
+		}
+		for _, m := range messages {
+			if _, err := fmt.Fprintf(stdout, "%s %s%s\n", what, m.Topic, at); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
+	return errors.Join(faults...)
 }

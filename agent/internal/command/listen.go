@@ -51,11 +51,10 @@ xbm-agent listen --check`,
 }
 
 func (o *listenFlags) run(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
-	tlsConfig, err := mqtt.TLSFiles{CA: o.ca}.Config()
-	if err != nil {
-		return err
+	cfg := mqtt.Config{Broker: o.broker, Username: o.username, TLS: mqtt.TLSFiles{CA: o.ca}}
+	if _, err := cfg.TLS.Config(); err != nil {
+		return fmt.Errorf("--ca: %w", err)
 	}
-	cfg := mqtt.Config{Broker: o.broker, Username: o.username, TLS: tlsConfig}
 	if o.passwordFile != "" {
 		data, err := os.ReadFile(o.passwordFile)
 		if err != nil {
@@ -69,7 +68,7 @@ func (o *listenFlags) run(ctx context.Context, _ []string, stdout, stderr io.Wri
 		onReady = func() error { return atomicfile.WriteBytes(o.readyFile, 0o644, []byte("ready\n")) }
 	}
 	log := newLogger(stderr, config.Log{Level: "info"})
-	err = mqtt.Listen(ctx, cfg, strings.Split(o.topic, ","), log, onReady, l.handle)
+	err := mqtt.Listen(ctx, cfg, strings.Split(o.topic, ","), log, onReady, l.handle)
 	if o.check && err == nil && l.err == nil {
 		err = report(stdout, l.nodes, o.json)
 	}

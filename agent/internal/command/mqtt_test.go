@@ -51,6 +51,17 @@ func TestMQTTTest(t *testing.T) {
 	if diff := cmp.Diff([]string{"dns", "tcp"}, taken); diff != "" || err == nil || !strings.Contains(err.Error(), "at the step tcp") {
 		t.Errorf("%v\n%s", err, diff)
 	}
+	taken, err = steps("--set", "mqtt.broker=tcp://"+nobody.Addr().String(), "--set", "mqtt.fallbacks=tcp://me:secret@127.0.0.1:1,"+broker.URL())
+	if diff := cmp.Diff([]string{"dns", "tcp", "dns", "tcp", "dns", "tcp", "login", "subscribe", "publish", "receive"}, taken); diff != "" ||
+		err == nil || strings.Count(err.Error(), "at the step tcp") != 2 || strings.Contains(err.Error(), "secret") {
+		t.Errorf("with fallbacks: %v\n%s", err, diff)
+	}
+	text, err := run(t, "mqtt", "test", "--config", path, "--set", "mqtt.broker="+broker.URL(), "--set", "mqtt.fallbacks=tcp://me:secret@127.0.0.1:1")
+	for _, want := range []string{broker.URL() + ", 1 of 2:", "tcp://me:xxxxx@127.0.0.1:1, 2 of 2:", "correct the port in mqtt.fallbacks"} {
+		if err == nil || !strings.Contains(text, want) || strings.Contains(text, "secret") {
+			t.Errorf("%v\n%s\ndoes not say %q", err, text, want)
+		}
+	}
 	if _, err := steps("--timeout", "0s"); err == nil || !strings.Contains(err.Error(), "--timeout") {
 		t.Errorf("no time: %v", err)
 	}

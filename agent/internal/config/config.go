@@ -37,6 +37,7 @@ type Config struct {
 	Metrics   Metrics           `yaml:"metrics"`
 	Web       Web               `yaml:"web"`
 	Cameras   map[string]Camera `yaml:"cameras"`
+	File      string            `yaml:"-"` // path of what was loaded, "" for none
 
 	HomeAssistant HomeAssistant `yaml:"homeassistant"`
 }
@@ -65,6 +66,7 @@ type Gallery struct {
 // MQTT is the broker.
 type MQTT struct {
 	Broker            string        `yaml:"broker"`
+	Fallbacks         []string      `yaml:"fallbacks"` // brokers to turn to, in order, while that one is away
 	Base              string        `yaml:"base"`
 	ClientID          string        `yaml:"client_id"` // empty: unique for each start
 	Username          string        `yaml:"username"`
@@ -76,6 +78,7 @@ type MQTT struct {
 	Queue             int           `yaml:"queue"` // events in memory where there can be no outbox
 	Outbox            Outbox        `yaml:"outbox"`
 	PublishEmbeddings bool          `yaml:"publish_embeddings"`
+	PublishCandidates bool          `yaml:"publish_candidates"`
 	PublishSnapshots  bool          `yaml:"publish_snapshots"`
 	Commands          bool          `yaml:"commands"` // taken from the broker
 }
@@ -119,7 +122,7 @@ func Default() *Config {
 		Model:    Model{Threads: 1, Keys: []string{}},
 		Gallery:  Gallery{TopK: 3},
 		MQTT: MQTT{
-			Broker: "tcp://localhost:1883", Base: "xbm",
+			Broker: "tcp://localhost:1883", Fallbacks: []string{}, Base: "xbm",
 			KeepAlive: 30 * time.Second, Drain: 5 * time.Second, Queue: 10000, Outbox: Outbox{MaxBytes: 64 << 20},
 			PublishSnapshots: true,
 			Commands:         true,
@@ -161,6 +164,7 @@ func Read(path string, set ...string) (*Config, error) {
 	if c.Node == "" {
 		c.Node = defaultNode()
 	}
+	c.File = path
 	return c, nil
 }
 
@@ -195,7 +199,7 @@ func (c *Config) Validate() error {
 	if c.Gallery.TopK < 1 || c.Gallery.TopK > 20 {
 		f.Addf("gallery.topk", "%d; want 1 to 20", c.Gallery.TopK)
 	}
-	check("mqtt.broker", mqtt.CheckBroker(c.MQTT.Broker))
+	c.MQTT.checkBrokers(check)
 	check("mqtt.base", mqtt.CheckBase(c.MQTT.Base))
 	if c.MQTT.Password != "" && c.MQTT.PasswordFile != "" {
 		f.Addf("mqtt.password_file", "and mqtt.password are both set; keep one")
@@ -279,7 +283,7 @@ func (c *Config) RestartNeeded(other *Config) []string {
 		{"node", c.Node == other.Node},
 		{"state_dir", c.StateDir == other.StateDir},
 		{"log", c.Log == other.Log},
-		{"mqtt", c.MQTT == other.MQTT},
+		{"mqtt", c.MQTT.same(other.MQTT)},
 		{"thermal", c.Thermal == other.Thermal},
 		{"strangers", c.Strangers == other.Strangers},
 		{"metrics", c.Metrics == other.Metrics},

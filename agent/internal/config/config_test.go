@@ -20,7 +20,7 @@ func TestShippedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Default()
-	want.Node = got.Node
+	want.Node, want.File = got.Node, got.File
 	want.Model.Path = "/etc/xbm-agent/embedder.tflite"
 	want.Gallery.Path = "/var/lib/xbm-agent/things.gallery"
 	var front config.Camera
@@ -43,7 +43,7 @@ func TestDemoFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Default()
-	want.Node, want.StateDir = "demo", "demo/out/state"
+	want.Node, want.StateDir, want.File = "demo", "demo/out/state", got.File
 	want.Model.Path, want.Gallery.Path = "demo/out/model.tflite", "demo/out/things.gallery"
 	want.MQTT.Drain = 30 * time.Second
 	want.Track = got.Track
@@ -83,6 +83,11 @@ func TestFaults(t *testing.T) {
 		{"broker host", minimal, []string{"mqtt.broker=tcp://:1883"}, []string{"names no host"}},
 		{"broker port", minimal, []string{"mqtt.broker=tcp://h:99999"}, []string{"mqtt.broker"}},
 		{"drain", minimal, []string{"mqtt.drain=0s"}, []string{"mqtt.drain: 0s; want more than 0s"}},
+		{"fallback", minimal, []string{"mqtt.fallbacks=tcp://b,spare.lan"}, []string{`mqtt.fallbacks[1]: broker "spare.lan": want a URL such as tcp://localhost:1883`}},
+		{"fallback's password", minimal, []string{"mqtt.fallbacks=http://user:s3cret@h"}, []string{"mqtt.fallbacks[0]", "http://user:xxxxx@h"}},
+		{"fallback twice", minimal, []string{"mqtt.fallbacks=tcp://u:s3cret@b,tcp://u:s3cret@b"}, []string{"mqtt.fallbacks[1]: tcp://u:xxxxx@b is there twice"}},
+		{"the broker as a fallback", minimal, []string{"mqtt.broker=tcp://b", "mqtt.fallbacks=tcp://b"}, []string{"mqtt.fallbacks[0]: tcp://b is there twice"}},
+		{"many fallbacks", minimal, []string{"mqtt.fallbacks=tcp://1,tcp://2,tcp://3,tcp://4,tcp://5,tcp://6,tcp://7,tcp://8,tcp://9"}, []string{"mqtt.fallbacks: 9 brokers; want at most 8"}},
 		{"broker without a scheme", minimal, []string{"mqtt.broker=user:s3cret@h:1883"}, []string{"mqtt.broker", "xxxxx@h:1883"}},
 		{"base", minimal, []string{"mqtt.base=a/#"}, []string{"mqtt.base"}},
 		{"node", minimal, []string{"node=a b"}, []string{`node: "a b": want 1 to 64`}},

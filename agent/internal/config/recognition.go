@@ -143,7 +143,7 @@ func (c *Config) Pipeline(id string) pipeline.Config {
 			UpdateGain: float32(c.Track.UpdateGain), UpdateInterval: c.Track.UpdateInterval,
 		},
 		Presence:   pipeline.PresenceConfig{Detail: c.Presence.Detail, Change: c.Presence.Change},
-		Embeddings: c.MQTT.PublishEmbeddings,
+		Embeddings: c.MQTT.PublishEmbeddings, Candidates: c.MQTT.PublishCandidates,
 	}
 }
 

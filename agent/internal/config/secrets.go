@@ -124,7 +124,7 @@ func readSecret(name, config string) (string, error) {
 // Secrets returns the passwords that the configuration holds, in all places, for those who print texts.
 func (c *Config) Secrets() []string {
 	secrets := []string{c.MQTT.Password, c.Web.Token}
-	addresses := []string{c.MQTT.Broker}
+	addresses := c.MQTT.Brokers()
 	for _, cam := range c.Cameras {
 		addresses = append(addresses, cam.Address)
 	}

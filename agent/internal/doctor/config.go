@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/url"
+	"slices"
 	"strings"
 
 	"xbmedge/agent/internal/config"
@@ -37,7 +38,7 @@ func (p *patient) load(r *report, set []string) {
 		return
 	}
 	p.cfg, p.loaded = cfg, true
-	p.inline = cfg.MQTT.Password != "" || hasPassword(cfg.MQTT.Broker)
+	p.inline = cfg.MQTT.Password != "" || slices.ContainsFunc(cfg.MQTT.Brokers(), hasPassword)
 	for _, cam := range cfg.Cameras {
 		p.inline = p.inline || hasPassword(cam.Address)
 	}
@@ -85,7 +86,7 @@ func (p *patient) encrypted() bool {
 		}
 		return false
 	}
-	if secure(p.cfg.MQTT.Broker) {
+	if slices.ContainsFunc(p.cfg.MQTT.Brokers(), secure) {
 		return true
 	}
 	for _, cam := range p.cfg.Cameras {

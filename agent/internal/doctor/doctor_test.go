@@ -254,6 +254,18 @@ func TestFindings(t *testing.T) {
 			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "broker refuses connections at this port", Remedy: "`sudo systemctl start mosquitto`"},
 		},
 		{
+			"a fallback that refuses", func(b *bench) {
+				b.set = []string{"mqtt.fallbacks=tcp://spare"}
+				b.Probe = func(_ context.Context, cfg mqtt.Config) error {
+					if cfg.Broker == "tcp://spare" {
+						return refused
+					}
+					return nil
+				}
+			},
+			doctor.Finding{Check: "broker", Level: doctor.Warning, Found: "spare refuses connections at this port", Remedy: "correct the port in mqtt.fallbacks"},
+		},
+		{
 			"a broker that is silent", broker(silent),
 			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "does not answer within 5s", Remedy: "`ping broker`"},
 		},
@@ -291,7 +303,7 @@ func TestFindings(t *testing.T) {
 		},
 		{
 			"a client's certificate", broker(tls.AlertError(116)),
-			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "the broker breaks off", Remedy: "mqtt.tls.cert"},
+			doctor.Finding{Check: "broker", Level: doctor.Fault, Found: "the broker asks for a client's certificate", Remedy: "mqtt.tls.cert"},
 		},
 		{
 			"no CA file", func(b *bench) { b.set = []string{"mqtt.tls.ca=/nonexistent.pem"} },

@@ -1,14 +1,13 @@
 package mqtt
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
-	"os"
 	"slices"
+	"syscall"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
@@ -56,11 +55,21 @@ func CheckBroker(text string) error {
 	return err
 }
 
-// options are the ones under which paho keeps its promises; see the package comment.
+// options are the ones under which paho keeps its promises; see the package comment. They are good for one connection:
+// the files of the configuration are read anew.
 func (c Config) options() (*paho.ClientOptions, error) {
 	u, err := parseBroker(c.Broker)
 	if err != nil {
 		return nil, err
+	}
+	secure, err := c.TLS.Config()
+	if err != nil {
+		return nil, err
+	}
+	if c.RenewPassword != nil {
+		if c.Password, err = c.RenewPassword(); err != nil {
+			return nil, err
+		}
 	}
 	o := paho.NewClientOptions().
 		SetClientID(c.ClientID).
@@ -68,8 +77,8 @@ func (c Config) options() (*paho.ClientOptions, error) {
 		SetOrderMatters(c.Receive != nil). // on before off: the handler only passes on
 		SetKeepAlive(c.KeepAlive).SetConnectTimeout(c.ConnectTimeout).SetWriteTimeout(c.WriteTimeout).
 		SetPingTimeout(c.ConnectTimeout)
-	if c.TLS != nil {
-		o.SetTLSConfig(c.TLS.Clone())
+	if secure != nil {
+		o.SetTLSConfig(secure)
 	}
 	if u.User != nil {
 		password, _ := u.User.Password()
@@ -97,6 +106,8 @@ func refusal(err error) error {
 		return fmt.Errorf("%w: %w", ErrLogin, err)
 	case errors.Is(err, packets.ErrorNetworkError) && !caused(err):
 		return ErrNoBroker
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("%w: %w", ErrNoBroker, err)
 	}
 	return err
 }
@@ -106,39 +117,4 @@ func refusal(err error) error {
 func caused(err error) bool {
 	joined, ok := err.(interface{ Unwrap() []error })
 	return ok && len(joined.Unwrap()) > 1
-}
-
-// TLSFiles names the files of a TLS connection; empty ones are not used.
-type TLSFiles struct {
-	CA        string // certificates to trust instead of the system's
-	Cert, Key string // of this client
-}
-
-// Config reads the files. It returns nil when none is named: the system's trust is used then.
-func (f TLSFiles) Config() (*tls.Config, error) {
-	if f == (TLSFiles{}) {
-		return nil, nil //nolint:nilnil // no files, no configuration: documented
-	}
-	out := &tls.Config{MinVersion: tls.VersionTLS12}
-	if f.CA != "" {
-		pem, err := os.ReadFile(f.CA)
-		if err != nil {
-			return nil, fmt.Errorf("read CA certificates: %w", err)
-		}
-		out.RootCAs = x509.NewCertPool()
-		if !out.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no PEM certificates", f.CA)
-		}
-	}
-	if f.Cert != "" || f.Key != "" {
-		if f.Cert == "" || f.Key == "" {
-			return nil, errors.New("a client certificate and its key are needed together")
-		}
-		pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
-		if err != nil {
-			return nil, fmt.Errorf("read client certificate: %w", err)
-		}
-		out.Certificates = []tls.Certificate{pair}
-	}
-	return out, nil
 }

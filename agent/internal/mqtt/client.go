@@ -6,12 +6,12 @@
 // after every connect. Samples (QoS 0) are dropped, and counted, while there is no connection.
 //
 // paho's own reconnecting completes a publish without a confirmation, so it is off: the Client makes a new paho
-// client for every connection and takes an event out of the outbox only after that same client had its PUBACK.
+// client for every connection and takes an event out of the outbox only after that same client had its PUBACK, and after
+// the connection has stood for a moment more (see settling).
 package mqtt
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,17 +21,20 @@ import (
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
-
-	"xbmedge/internal/redact"
 )
 
 // Config says how to reach a broker. Zero durations take the defaults that their comments name.
 type Config struct {
 	Broker   string // tcp://host:1883, ssl://host:8883, ws://… or wss://…
 	ClientID string // unique at the broker; empty makes one up
-	Username string
-	Password string
-	TLS      *tls.Config
+	// Fallbacks are brokers for a Client to turn to, in their order, when Broker does not let it in. Functions that make
+	// one connection go to Broker alone.
+	Fallbacks []string
+	Username  string
+	Password  string
+	// RenewPassword, where it is not nil, is asked for the password before each connection, in place of Password.
+	RenewPassword func() (string, error)
+	TLS           TLSFiles // read anew before each connection
 
 	StatusTopic string // gets online, and offline by the last will
 
@@ -39,8 +42,10 @@ type Config struct {
 	ConnectTimeout time.Duration // 5 s
 	WriteTimeout   time.Duration // 5 s
 	AckTimeout     time.Duration // 20 s without a PUBACK ends a connection
+	Settle         time.Duration // 1 s, for which the connection has to stand after a PUBACK before an event is given up
 	BackoffMin     time.Duration // 500 ms
 	BackoffMax     time.Duration // 30 s
+	ReturnEvery    time.Duration // 5 min, after which a client at a fallback asks whether an earlier broker is back
 	DrainTimeout   time.Duration // 5 s, for what is left at the end
 	Keeps          bool          // what is left after that stays in the outbox for the next start: no error
 
@@ -87,8 +92,10 @@ func (c Config) withDefaults() Config {
 		{&c.ConnectTimeout, 5 * time.Second},
 		{&c.WriteTimeout, 5 * time.Second},
 		{&c.AckTimeout, 20 * time.Second},
+		{&c.Settle, time.Second},
 		{&c.BackoffMin, 500 * time.Millisecond},
 		{&c.BackoffMax, 30 * time.Second},
+		{&c.ReturnEvery, 5 * time.Minute},
 		{&c.DrainTimeout, 5 * time.Second},
 	} {
 		if *d.value <= 0 {
@@ -107,18 +114,22 @@ func (c Config) withDefaults() Config {
 // Stats are counts since the start.
 type Stats struct {
 	Connected      bool
+	Broker         string // scheme://host:port of the one that is connected; else empty
+	BrokerNumber   int    // 1 for Config.Broker, 2 for the first of the fallbacks and so on; 0 without a connection
 	Connects       uint64 // connections made
 	Acknowledged   uint64 // events and states confirmed by the broker
 	DroppedSamples uint64 // messages at QoS 0, and notices, that were not sent
 	DroppedEvents  uint64 // events the outbox had no room for
-	Queued         int    // events waiting
+	Queued         int    // events that the broker has not confirmed
 }
 
-// Client publishes to one broker. Run does the work; the other methods may be called from any goroutine, before,
-// during and after Run, and never wait for the network.
+// Client publishes to one broker at a time. Run does the work; the other methods may be called from any goroutine,
+// before, during and after Run, and never wait for the network.
 type Client struct {
 	cfg    Config
+	places []*place // the brokers, in the order in which they are tried
 	outbox Outbox
+	settle settling
 	log    *slog.Logger
 	wake   chan struct{}
 	sample chan message
@@ -129,7 +140,7 @@ type Client struct {
 	retained map[string]*state
 	anew     bool // all states and the status are to be said again
 
-	connected                        atomic.Bool
+	number                           atomic.Int64 // of the connected broker, from 1 on; 0: none
 	connects, acknowledged, dropped0 atomic.Uint64
 }
 
@@ -149,14 +160,16 @@ type state struct {
 
 // New checks the configuration and returns a client that waits for Run.
 func New(cfg Config, outbox Outbox, log *slog.Logger) (*Client, error) {
-	if _, err := parseBroker(cfg.Broker); err != nil {
+	cfg = cfg.withDefaults()
+	places, err := newPlaces(cfg, log)
+	if err != nil {
 		return nil, err
 	}
 	if cfg.StatusTopic == "" {
 		return nil, errors.New("new MQTT client: no status topic")
 	}
 	return &Client{
-		cfg: cfg.withDefaults(), outbox: outbox, log: log.With("broker", redact.URL(cfg.Broker)),
+		cfg: cfg, places: places, outbox: outbox, settle: settling{outbox: outbox, after: cfg.Settle}, log: log,
 		wake: make(chan struct{}, 1), sample: make(chan message, sampleBuffer), notice: make(chan message, noticeBuffer), retained: map[string]*state{},
 	}, nil
 }
@@ -210,7 +223,7 @@ func (c *Client) Restate() {
 // Sample sends a QoS 0 message now or never, and reports whether it is on its way. The payload must not change
 // afterwards.
 func (c *Client) Sample(topic string, payload []byte) bool {
-	if c.connected.Load() {
+	if c.number.Load() > 0 {
 		select {
 		case c.sample <- message{topic, payload}:
 			return true
@@ -235,10 +248,14 @@ func (c *Client) Notice(topic string, payload []byte) bool {
 
 // Stats returns the counts so far.
 func (c *Client) Stats() Stats {
-	return Stats{
-		Connected: c.connected.Load(), Connects: c.connects.Load(), Acknowledged: c.acknowledged.Load(),
-		DroppedSamples: c.dropped0.Load(), DroppedEvents: c.outbox.Dropped(), Queued: c.outbox.Len(),
+	s := Stats{
+		Connects: c.connects.Load(), Acknowledged: c.acknowledged.Load(),
+		DroppedSamples: c.dropped0.Load(), DroppedEvents: c.outbox.Dropped(), Queued: max(0, c.outbox.Len()-c.settle.len()),
 	}
+	if n := int(c.number.Load()); n > 0 {
+		s.Connected, s.Broker, s.BrokerNumber = true, c.places[n-1].address, n
+	}
+	return s
 }
 
 func (c *Client) poke() {
@@ -249,7 +266,8 @@ func (c *Client) poke() {
 }
 
 // Run connects, publishes, and connects again until ctx ends. Then it sends what is left, for at most DrainTimeout,
-// publishes offline and returns. A broker that is away is no error: Run returns one only when events are lost with it.
+// publishes offline and returns. One attempt to connect is made at a time: to the brokers in their order, from the first
+// on again after each connection. A broker that is away is no error: Run returns one only when events are lost with it.
 func (c *Client) Run(ctx context.Context) error {
 	hard, cancel := context.WithCancel(context.WithoutCancel(ctx)) // ends DrainTimeout after ctx
 	defer cancel()
@@ -261,25 +279,25 @@ func (c *Client) Run(ctx context.Context) error {
 
 	beat := c.cfg.Watch()
 	defer beat.End()
-	complaint := &complaint{log: c.log}
-	backoff := c.cfg.BackoffMin
+	order := turn{brokers: len(c.places), least: c.cfg.BackoffMin, most: c.cfg.BackoffMax, backoff: c.cfg.BackoffMin}
 	for ctx.Err() == nil || hard.Err() == nil && c.outbox.Len() > 0 {
 		beat.Beat()
-		conn, err := c.connect()
+		at := c.places[order.at]
+		conn, err := c.connect(at)
 		if err == nil {
-			complaint.over("connected to the broker")
-			backoff = c.cfg.BackoffMin
-			err = c.pump(ctx, hard, conn, beat)
-			c.connected.Store(false)
-			conn.client.Disconnect(quiesce)
+			at.complaint.over("connected to the broker")
+			err = c.serve(ctx, hard, conn, beat)
 			if err == nil {
 				break
 			}
+			order.begin()
+			if errors.Is(err, errReturn) {
+				at.log.Info("leaving for a broker that goes before this one and is back")
+				continue
+			}
 		}
-		complaint.say("no connection to the broker; still trying", err)
-		// Full jitter: boards that lost their broker together do not come back together.
-		c.rest(ctx, hard, time.Duration(rand.Int64N(int64(backoff))+1), beat)
-		backoff = min(2*backoff, c.cfg.BackoffMax)
+		at.complaint.say("no connection to the broker; still trying", err, at.remedy(err)...)
+		c.rest(ctx, hard, order.next(conn != nil), beat)
 	}
 	n := c.outbox.Len()
 	switch {
@@ -322,12 +340,14 @@ func drainSoon(ctx context.Context, outbox Outbox) <-chan struct{} {
 // connection is one paho client, good for one connection.
 type connection struct {
 	client paho.Client
+	to     *place
 	lost   chan error
 }
 
-func (c *Client) connect() (*connection, error) {
-	conn := &connection{lost: make(chan error, 1)}
-	options, err := c.cfg.options()
+// connect logs in to a broker. The connection is nil where there is an error.
+func (c *Client) connect(to *place) (*connection, error) {
+	conn := &connection{to: to, lost: make(chan error, 1)}
+	options, err := to.cfg.options()
 	if err != nil {
 		return nil, err
 	}
@@ -347,19 +367,34 @@ func (c *Client) connect() (*connection, error) {
 	return conn, nil
 }
 
+// serve publishes over a connection until it ends, and closes it. Its error is that of pump.
+func (c *Client) serve(ctx, hard context.Context, conn *connection, beat Heartbeat) error {
+	back, stop := c.scout(hard, conn.to)
+	defer stop()
+	err := c.pump(ctx, hard, conn, back, beat)
+	if err == nil || errors.Is(err, errReturn) { // the broker is there
+		c.gone(conn, true)
+	}
+	c.settle.lost()
+	c.number.Store(0)
+	conn.client.Disconnect(quiesce)
+	return err
+}
+
 // complaint says a lasting trouble once a minute and its end once.
 type complaint struct {
 	log  *slog.Logger
 	last time.Time
 }
 
-func (c *complaint) say(text string, err error) {
+func (c *complaint) say(text string, err error, more ...any) {
+	facts := append([]any{"error", err}, more...)
 	if !c.last.IsZero() && time.Since(c.last) < sayEvery {
-		c.log.Debug(text, "error", err) //nolint:sloglint // the texts are constants of the callers
+		c.log.Debug(text, facts...) //nolint:sloglint // the texts are constants of the callers
 		return
 	}
 	c.last = time.Now()
-	c.log.Warn(text, "error", err) //nolint:sloglint // as above
+	c.log.Warn(text, facts...) //nolint:sloglint // as above
 }
 
 func (c *complaint) over(text string) {

@@ -88,14 +88,19 @@ func is(topic, payload string) func(mqtt.Message) bool {
 func fast(url string) mqtt.Config {
 	return mqtt.Config{
 		Broker: url, StatusTopic: "b/n/status", BackoffMin: 5 * time.Millisecond, BackoffMax: 50 * time.Millisecond,
-		WriteTimeout: 200 * time.Millisecond, AckTimeout: 200 * time.Millisecond, ConnectTimeout: 2 * time.Second, DrainTimeout: patience,
+		WriteTimeout: 200 * time.Millisecond, AckTimeout: 200 * time.Millisecond, Settle: time.Millisecond, ConnectTimeout: 2 * time.Second, DrainTimeout: patience,
 	}
 }
 
 // start runs a client; the returned function ends it and returns its error.
 func start(t testing.TB, cfg mqtt.Config, outbox mqtt.Outbox) (*mqtt.Client, func() error) {
 	t.Helper()
-	c, err := mqtt.New(cfg, outbox, quiet())
+	return startLogged(t, cfg, outbox, quiet())
+}
+
+func startLogged(t testing.TB, cfg mqtt.Config, outbox mqtt.Outbox, log *slog.Logger) (*mqtt.Client, func() error) {
+	t.Helper()
+	c, err := mqtt.New(cfg, outbox, log)
 	if err != nil {
 		t.Fatal(err)
 	}

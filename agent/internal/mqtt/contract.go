@@ -40,6 +40,7 @@ func Contract() []Channel {
 		{Topic: "{camera}/match", Schema: "match", QoS: 1, Summary: "Something came, was seen better, or went."},
 		{Topic: "{camera}/state", Schema: "state", Retained: true, QoS: 1, Summary: "What is in view."},
 		{Topic: "{camera}/embedding", Schema: "embedding", Summary: "Each frame's embedding, where that is switched on."},
+		{Topic: "{camera}/candidate", Schema: "candidate", Summary: "What is nearest, but below its threshold, of each frame, where that is switched on."},
 	}
 	for _, f := range [][]Channel{
 		feature("enabled", "switch", "whether the camera is read at all."),

@@ -174,6 +174,22 @@ type Identity struct {
 	EventID  string  `json:"event_id"`
 }
 
+// Candidate is a near miss: what one frame shows is nearest to an identity, but below its threshold.
+type Candidate struct {
+	Schema    string        `json:"schema"`
+	Node      string        `json:"node"`
+	Camera    string        `json:"camera"`
+	Frame     uint64        `json:"frame"` // the source's frame number
+	TS        float64       `json:"ts"`
+	Identity  MatchIdentity `json:"identity"`
+	Score     float64       `json:"score"`     // cosine, -1 to 1
+	Margin    float64       `json:"margin"`    // to the runner-up
+	Threshold float64       `json:"threshold"` // that the score does not reach
+	TopK      []MatchScore  `json:"topk"`
+	Box       [4]float64    `json:"box"`
+	Model     string        `json:"model"` // first 6 hex digits of the model file's SHA-256
+}
+
 const embeddingScale = 1.0 / 127
 
 // encodeEmbedding fills the value fields from an L2-normalised embedding. A unit vector's values lie in -1…1.

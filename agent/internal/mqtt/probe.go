@@ -2,10 +2,6 @@ package mqtt
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"syscall"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 )
@@ -28,9 +24,6 @@ func Probe(ctx context.Context, cfg Config) error {
 		return ctx.Err()
 	}
 	if err := token.Error(); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
-			return fmt.Errorf("%w: %w", ErrNoBroker, err)
-		}
 		return refusal(err)
 	}
 	client.Disconnect(quiesce)

@@ -193,6 +193,22 @@ func (p *Publisher) Status(camera string, on bool) {
 	p.sender.State(p.topics.CameraStatus(camera), []byte(text))
 }
 
+// Candidate sends a near miss. d has at least one identity.
+func (p *Publisher) Candidate(camera string, f *pipeline.Frame, d *gallery.Decision, box pipeline.Box) {
+	best := d.TopK[0]
+	c := Candidate{
+		Schema: "candidate/1", Node: p.topics.Node, Camera: camera, Frame: f.Seq, TS: unixSeconds(f.Captured),
+		Identity: MatchIdentity{best.ID, best.Name}, Score: round4(best.Score), Margin: round4(d.Margin), Threshold: round4(d.Threshold),
+		TopK: make([]MatchScore, 0, len(d.TopK)), Box: roundBox(box), Model: p.model.SHA,
+	}
+	for _, k := range d.TopK {
+		c.TopK = append(c.TopK, MatchScore{k.ID, round4(k.Score)})
+	}
+	if payload, err := json.Marshal(c); err == nil { // plain values: cannot fail
+		p.sender.Sample(p.topics.Candidate(camera), payload)
+	}
+}
+
 // Embedding sends a frame's embedding.
 func (p *Publisher) Embedding(camera string, f *pipeline.Frame, embedding []float32) {
 	e := Embedding{

@@ -13,21 +13,21 @@ import (
 // flight is a message that waits for its PUBACK.
 type flight struct {
 	token paho.Token
-	done  func() error // once confirmed; nil when there is nothing to do then
+	done  func() // once confirmed; nil when there is nothing to do then
 	since time.Time
 }
 
-// pump publishes over one connection until that is lost (an error), or until ctx has ended and all is sent, or hard
-// has (nil).
-func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbeat) error {
+// pump publishes over one connection until that is lost (an error), until back is closed (errReturn), or until ctx has
+// ended and all is sent, or hard has (nil).
+func (c *Client) pump(ctx, hard context.Context, conn *connection, back <-chan struct{}, beat Heartbeat) error {
 	c.restate()
 	var flights []flight
 	sent := uint64(0) // the newest event given to this connection
-	publish := func(topic string, qos byte, retained bool, payload []byte, done func() error) {
+	publish := func(topic string, qos byte, retained bool, payload []byte, done func()) {
 		flights = append(flights, flight{conn.client.Publish(topic, qos, retained, payload), done, time.Now()})
 	}
 	publish(c.cfg.StatusTopic, 1, true, []byte(online), nil)
-	c.connected.Store(true)
+	c.number.Store(int64(conn.to.number))
 
 	timeout := time.NewTicker(min(max(c.cfg.AckTimeout/4, time.Millisecond), time.Second))
 	defer timeout.Stop()
@@ -47,12 +47,13 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbea
 				break
 			}
 			for _, r := range records {
-				publish(r.Topic, 1, false, r.Payload, func() error { return c.outbox.Ack(r.Seq) })
+				publish(r.Topic, 1, false, r.Payload, func() { c.settle.confirmed(r.Seq) })
 				sent = r.Seq
 			}
 		}
-		if ctx.Err() != nil && len(flights) == 0 && c.outbox.Len() == 0 && len(c.notice) == 0 { // one that is not ready yet will be in a moment
-			return c.goodbye(conn)
+		if ctx.Err() != nil && len(flights) == 0 && c.outbox.Len() <= c.settle.len() && len(c.notice) == 0 { // one that is not ready yet will be in a moment
+			c.goodbye(conn)
+			return nil
 		}
 		var confirmed <-chan struct{}
 		if len(flights) > 0 {
@@ -72,9 +73,7 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbea
 				return fmt.Errorf("publish: %w", err)
 			}
 			if done := flights[0].done; done != nil {
-				if err := done(); err != nil {
-					c.log.Error("a confirmed event stays in the outbox and will be sent twice", "error", err)
-				}
+				done()
 			}
 			c.acknowledged.Add(1)
 			flights = flights[1:]
@@ -87,28 +86,39 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, beat Heartbea
 		case err := <-conn.lost:
 			return fmt.Errorf("connection lost: %w", err)
 		case <-timeout.C:
+			c.gone(conn, false)
 			if len(flights) > 0 && time.Since(flights[0].since) > c.cfg.AckTimeout {
 				return fmt.Errorf("the broker has not confirmed a message for %v", c.cfg.AckTimeout)
 			}
 		case <-stopping:
+		case <-back:
+			c.goodbye(conn) // what is not confirmed yet goes to the other broker, too
+			return errReturn
 		case <-hard.Done():
-			return c.goodbye(conn)
+			c.goodbye(conn)
+			return nil
 		}
 	}
 }
 
+// gone takes events out of the outbox that were confirmed a while ago, or all that were.
+func (c *Client) gone(conn *connection, all bool) {
+	if err := c.settle.over(all); err != nil {
+		conn.to.log.Error("confirmed events stay in the outbox and will be sent twice", "error", err)
+	}
+}
+
 // goodbye says offline: after a proper DISCONNECT the broker keeps the last will to itself.
-func (c *Client) goodbye(conn *connection) error {
+func (c *Client) goodbye(conn *connection) {
 	token := conn.client.Publish(c.cfg.StatusTopic, 1, true, offline)
 	select {
 	case <-token.Done():
 	case <-time.After(c.cfg.WriteTimeout):
-		c.log.Warn("the broker did not confirm that this node is offline")
+		conn.to.log.Warn("the broker did not confirm that this node is offline")
 	}
 	if err := token.Error(); err != nil && !errors.Is(err, paho.ErrNotConnected) {
-		c.log.Warn("could not say that this node is offline", "error", err)
+		conn.to.log.Warn("could not say that this node is offline", "error", err)
 	}
-	return nil
 }
 
 // restate makes every retained value new to this connection.
@@ -146,11 +156,11 @@ func (c *Client) nextState() (topic string, value state, ok bool) {
 }
 
 // forgets returns what is to be done when the broker has confirmed a value: nothing, but for one that was cleared.
-func (c *Client) forgets(topic string, value state) func() error {
+func (c *Client) forgets(topic string, value state) func() {
 	if value.gone == nil {
 		return nil
 	}
-	return func() error {
+	return func() {
 		c.mu.Lock()
 		same := c.retained[topic] != nil && c.retained[topic].version == value.version
 		if same {
@@ -161,6 +171,5 @@ func (c *Client) forgets(topic string, value state) func() error {
 		if same {
 			value.gone()
 		}
-		return nil
 	}
 }

@@ -21,7 +21,7 @@ func (c *Client) subscribe(conn *connection) error {
 		c.cfg.Receive(Message{m.Topic(), m.Payload(), m.Retained()})
 	}, c.cfg.Subscribe)
 	if errors.Is(err, errRefused) {
-		c.log.Error("no commands from this broker: give the agent's user the right to read their topics", "error", err)
+		conn.to.log.Error("no commands from this broker: give the agent's user the right to read their topics", "error", err)
 		return nil
 	}
 	return err

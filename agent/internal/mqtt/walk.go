@@ -117,13 +117,14 @@ func (w *walker) connect(ctx context.Context) (string, error) {
 }
 
 func (w *walker) shakeHands(ctx context.Context) (string, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if w.cfg.TLS != nil {
-		cfg = w.cfg.TLS.Clone()
+	cfg, err := w.cfg.TLS.Config()
+	if err != nil {
+		return "", err
 	}
-	if cfg.ServerName == "" {
-		cfg.ServerName = w.url.Hostname()
+	if cfg == nil {
+		cfg = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
+	cfg.ServerName = w.url.Hostname()
 	conn, err := (&tls.Dialer{Config: cfg}).DialContext(ctx, "tcp", w.address)
 	if err != nil {
 		return "", err

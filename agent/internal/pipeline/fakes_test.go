@@ -89,6 +89,7 @@ type fakePublisher struct {
 	states   []State
 	statuses []bool
 	samples  int
+	near     []gallery.Decision
 	onEvent  func(Event)
 	onStatus func(bool)
 }
@@ -116,6 +117,10 @@ func (p *fakePublisher) Status(_ string, on bool) {
 	if p.onStatus != nil {
 		p.onStatus(on)
 	}
+}
+
+func (p *fakePublisher) Candidate(_ string, _ *Frame, d *gallery.Decision, _ Box) {
+	p.near = append(p.near, *d)
 }
 
 func (p *fakePublisher) Embedding(string, *Frame, []float32) { p.samples++ }

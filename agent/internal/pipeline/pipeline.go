@@ -52,6 +52,8 @@ type Publisher interface {
 	State(s *State)
 	Status(camera string, online bool)
 	Embedding(camera string, f *Frame, embedding []float32)
+	// Candidate takes what one frame shows where the nearest identity is below its threshold.
+	Candidate(camera string, f *Frame, d *gallery.Decision, box Box)
 }
 
 // Onlooker sees what a camera's model sees, on the pipeline's goroutine.
@@ -99,6 +101,8 @@ type Config struct {
 	Presence PresenceConfig
 	// Embeddings publishes every frame's embedding.
 	Embeddings bool
+	// Candidates publishes near misses, of each frame that the model looks at.
+	Candidates bool
 	// BackoffMin and BackoffMax bound the time between attempts to open a Live source; 0 means 500 ms and 30 s.
 	BackoffMin, BackoffMax time.Duration
 }

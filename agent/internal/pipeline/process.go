@@ -103,6 +103,9 @@ func (c *Camera) look(s *sighting, f *Frame, box vision.Box, region int) (embedd
 	if c.embeddings.Load() {
 		c.deps.Publisher.Embedding(c.cfg.Camera, f, s.embedding)
 	}
+	if c.cfg.Candidates && s.present && !s.decision.Known && len(s.decision.TopK) > 0 {
+		c.deps.Publisher.Candidate(c.cfg.Camera, f, &s.decision, s.Box)
+	}
 	if !s.present {
 		c.trace.seen(s)
 		c.report(f, s, false)

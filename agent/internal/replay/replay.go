@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"xbmedge/agent/internal/pipeline"
+	"xbmedge/internal/gallery"
 )
 
 // Options are what a replay works with. Pipeline.Live is not asked.
@@ -102,6 +103,7 @@ func (p *publisher) Event(e *pipeline.Event) error {
 	return *p.failed
 }
 
-func (*publisher) State(*pipeline.State)                        {}
-func (*publisher) Status(string, bool)                          {}
-func (*publisher) Embedding(string, *pipeline.Frame, []float32) {}
+func (*publisher) State(*pipeline.State)                                              {}
+func (*publisher) Status(string, bool)                                                {}
+func (*publisher) Embedding(string, *pipeline.Frame, []float32)                       {}
+func (*publisher) Candidate(string, *pipeline.Frame, *gallery.Decision, pipeline.Box) {}

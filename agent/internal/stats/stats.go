@@ -11,16 +11,22 @@ type Stats struct {
 	Node   string  `json:"node"`
 	TS     float64 `json:"ts"` // Unix time, seconds
 
-	Uptime         float64  `json:"uptime_s" help:"Seconds since the start."`
-	FPS            float64  `json:"fps" help:"Frames looked at per second, all cameras, over the last 10 s."`
-	EmbedP50       float64  `json:"infer_p50_ms" help:"Median time in the model of the latest frames, milliseconds; the slowest camera's."`
-	EmbedP95       float64  `json:"infer_p95_ms" help:"95th percentile of the same."`
-	RSS            uint64   `json:"rss_bytes" help:"Memory held, bytes."`
-	Temperature    *float64 `json:"temperature_c" help:"Hottest thermal zone, °C; absent where the board does not tell."`
-	Throttled      bool     `json:"throttled" help:"1 while the firmware slows the processor, for heat or want of power."`
-	UnderVoltage   bool     `json:"under_voltage" help:"1 while the power supply is too weak."`
-	Share          float64  `json:"share" help:"Share of the frames looked at: below 1 while the board is too hot."`
+	Uptime       float64  `json:"uptime_s" help:"Seconds since the start."`
+	FPS          float64  `json:"fps" help:"Frames looked at per second, all cameras, over the last 10 s."`
+	EmbedP50     float64  `json:"infer_p50_ms" help:"Median time in the model of the latest frames, milliseconds; the slowest camera's."`
+	EmbedP95     float64  `json:"infer_p95_ms" help:"95th percentile of the same."`
+	RSS          uint64   `json:"rss_bytes" help:"Memory held, bytes."`
+	Goroutines   int      `json:"goroutines" help:"Goroutines of the program."`
+	OpenFiles    int      `json:"open_files" help:"Files, sockets and pipes that are open."`
+	Temperature  *float64 `json:"temperature_c" help:"Hottest thermal zone, °C; absent where the board does not tell."`
+	Throttled    bool     `json:"throttled" help:"1 while the firmware slows the processor, for heat or want of power."`
+	UnderVoltage bool     `json:"under_voltage" help:"1 while the power supply is too weak."`
+	Share        float64  `json:"share" help:"Share of the frames looked at: below 1 while the board is too hot."`
+	// Degraded are the codes of error/1 that hold now, sorted: what is wrong while all else goes on.
+	Degraded       []string `json:"degraded"`
 	Connected      bool     `json:"connected" help:"1 while there is a connection to the broker."`
+	Broker         string   `json:"broker"` // scheme://host:port of the connected one; else empty
+	BrokerNumber   int      `json:"broker_number" help:"Which broker is connected: 1 for mqtt.broker, 2 for the first of mqtt.fallbacks and so on; 0 for none."`
 	Reconnects     uint64   `json:"reconnects" help:"Connections to the broker after the first." counter:"yes"`
 	Queue          int      `json:"queue" help:"Events that wait for the broker."`
 	Dropped        uint64   `json:"dropped" help:"Events that the queue had no room for." counter:"yes"`

@@ -44,10 +44,11 @@ func (c *changes) Handle(_ context.Context, r *control.Request) (any, error) {
 // nowhere takes what is published.
 type nowhere struct{}
 
-func (nowhere) Event(*pipeline.Event) error                  { return nil }
-func (nowhere) State(*pipeline.State)                        {}
-func (nowhere) Status(string, bool)                          {}
-func (nowhere) Embedding(string, *pipeline.Frame, []float32) {}
+func (nowhere) Event(*pipeline.Event) error                                        { return nil }
+func (nowhere) State(*pipeline.State)                                              {}
+func (nowhere) Status(string, bool)                                                {}
+func (nowhere) Embedding(string, *pipeline.Frame, []float32)                       {}
+func (nowhere) Candidate(string, *pipeline.Frame, *gallery.Decision, pipeline.Box) {}
 
 // things is a gallery of two things with pictures, one of which has a nasty name.
 func things(t *testing.T) *gallery.Gallery {

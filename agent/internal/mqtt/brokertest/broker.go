@@ -77,6 +77,7 @@ type Cable struct {
 	Addr   string
 	target string
 	socket net.Listener
+	tries  *Attempts
 
 	mu    sync.Mutex
 	mute  bool
@@ -87,11 +88,17 @@ type Cable struct {
 // NewCable lays a cable to an address until the test's end.
 func NewCable(t testing.TB, target string) *Cable {
 	t.Helper()
+	return NewWatchedCable(t, target, new(Attempts))
+}
+
+// NewWatchedCable is NewCable for one of several that are counted together.
+func NewWatchedCable(t testing.TB, target string, tries *Attempts) *Cable {
+	t.Helper()
 	socket, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Cable{Addr: socket.Addr().String(), target: target, socket: socket, pairs: map[net.Conn]net.Conn{}}
+	c := &Cable{Addr: socket.Addr().String(), target: target, socket: socket, tries: tries, pairs: map[net.Conn]net.Conn{}}
 	c.group.Go(c.accept)
 	t.Cleanup(func() {
 		_ = socket.Close()
@@ -107,27 +114,33 @@ func (c *Cable) accept() {
 		if err != nil {
 			return
 		}
+		over := c.tries.begin()
 		far, err := net.Dial("tcp", c.target)
 		if err != nil {
+			over()
 			_ = near.Close()
 			continue
 		}
 		c.mu.Lock()
 		c.pairs[near] = far
 		c.mu.Unlock()
-		c.group.Go(func() { c.pass(far, near, false) })
-		c.group.Go(func() { c.pass(near, far, true) })
+		c.group.Go(func() { c.pass(far, near, false, over) })
+		c.group.Go(func() { c.pass(near, far, true, over) })
 	}
 }
 
 // pass copies bytes until either end closes. Answers are swallowed while the cable is mute.
-func (c *Cable) pass(to, from net.Conn, answers bool) {
+func (c *Cable) pass(to, from net.Conn, answers bool, over func()) {
+	defer over()
 	defer func() { _, _ = to.Close(), from.Close() }() // whichever end was first
 	buf := make([]byte, 4096)
 	for {
 		n, err := from.Read(buf)
 		if err != nil {
 			return
+		}
+		if answers {
+			over()
 		}
 		c.mu.Lock()
 		swallow := c.mute && answers
