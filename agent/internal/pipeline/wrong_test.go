@@ -51,7 +51,7 @@ func TestAWrongNameLastsThreeFrames(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg := TrackConfig{Window: 5, MinFrames: 3, UnknownFrames: 6, HoldFrames: 30, UpdateGain: 1, Similarity: 0.75}
+			cfg := TrackConfig{Window: 9, MinFrames: 3, UnknownFrames: 6, HoldFrames: 30, UpdateGain: 1, Similarity: 0.75}
 			if diff := cmp.Diff(tt.want, stage(cfg, nil, tt.frames)); diff != "" {
 				t.Errorf("events (-want +got):\n%s", diff)
 			}
