@@ -35,6 +35,30 @@ func TestScore(t *testing.T) {
 	}
 }
 
+func TestLongestWrong(t *testing.T) {
+	var x Index
+	x.Append(4, "a", Enrolled)
+	x.Append(2, "b", Stranger)
+	x.Append(2, "", Empty)
+	for _, tt := range []struct {
+		name string
+		told []string
+		want int
+	}{
+		{"nothing told", make([]string, 8), 0},
+		{"all right", []string{None, "a", "a", "a", Unknown, Unknown, None, ""}, 0},
+		{"another's name, then its own", []string{"b", "b", "a", "a", Unknown, "", "", ""}, 2},
+		{"the name stays when the thing has gone", []string{"a", "a", "a", "a", "a", "a", "a", None}, 3},
+		{"one wrong name after another", []string{"a", "a", "b", "c", "b", Unknown, None, None}, 3},
+		{"a stranger's own name is no right one", []string{"a", "a", "a", "a", "b", "b", "", ""}, 2},
+		{"frames that were not looked at", []string{"b"}, 1},
+	} {
+		if got := LongestWrong(&x, tt.told, func(class string) string { return class }); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestFromPhotos(t *testing.T) {
 	dir := t.TempDir()
 	var list []photos.Photo

@@ -62,3 +62,25 @@ func majority(labels []string, s Segment) string {
 	}
 	return best
 }
+
+// LongestWrong returns for how many frames in a row, at most, what was told of what is in view was a name that is not its
+// own. told is "" or None for nothing, and Unknown is no name.
+func LongestWrong(x *Index, told []string, identify func(class string) string) int {
+	longest, run := 0, 0
+	for _, s := range x.Segments {
+		own := ""
+		if s.Kind == Enrolled {
+			own = identify(s.Class)
+		}
+		for i := s.First; i <= s.Last && i < len(told); i++ {
+			switch told[i] {
+			case own, "", None, Unknown:
+				run = 0
+			default:
+				run++
+			}
+			longest = max(longest, run)
+		}
+	}
+	return longest
+}

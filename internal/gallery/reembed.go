@@ -3,6 +3,7 @@ package gallery
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // Left is an embedding that could not be made anew.
@@ -46,8 +47,7 @@ func (g *Gallery) Reembed(ctx context.Context, model Model, embed func(crop []by
 			}
 		}
 		if len(t.own.records) == 0 {
-			return nil, left, fmt.Errorf("reembed %s: %w: none of its embeddings has a picture that can be used; enroll it from pictures anew, or remove it first",
-				t.ID, ErrNoCrop)
+			return nil, left, withoutPicture(t.ID)
 		}
 		n.things = append(n.things, t)
 	}
@@ -60,4 +60,20 @@ func (g *Gallery) again(r *record, embed func([]byte) ([]float32, error)) ([]flo
 		return nil, err
 	}
 	return embed(crop)
+}
+
+// CheckReembed returns nil when every identity has a picture from which Reembed can make at least one embedding; else an
+// error that wraps ErrNoCrop and names the first that has none. It does not read the pictures.
+func (g *Gallery) CheckReembed() error {
+	for i := range g.things {
+		if !slices.ContainsFunc(g.things[i].own.records, func(r record) bool { return r.Size > 0 }) {
+			return withoutPicture(g.things[i].ID)
+		}
+	}
+	return nil
+}
+
+func withoutPicture(id string) error {
+	return fmt.Errorf("reembed %s: %w: none of its embeddings has a picture that can be used; enroll it from pictures anew, or remove it first",
+		id, ErrNoCrop)
 }

@@ -16,6 +16,30 @@ import (
 // BackupPath returns where the state before the last change of a gallery file is kept.
 func BackupPath(path string) string { return path + ".bak" }
 
+// OlderPath returns where a gallery file is kept when it is moved from a model to another: the path with the beginning of
+// that model's embedding space at its end.
+func OlderPath(path string, model Model) string {
+	space := []byte(model.Space())
+	for i, c := range space {
+		if !isHex(c) { // it came from a file, and must not lead elsewhere
+			space[i] = '_'
+		}
+	}
+	return path + ".of-" + string(space[:min(len(space), 12)])
+}
+
+func isHex(c byte) bool { return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' }
+
+// KeepOlder keeps the file that the gallery was read from as it is, at its path's OlderPath, in the place of what was there.
+// Later changes of the gallery's file leave it alone.
+func (g *Gallery) KeepOlder(path string) (kept string, err error) {
+	kept = OlderPath(path, g.model)
+	if err := keepAs(g.file, kept); err != nil { // g.file is not path where that is damaged
+		return "", fmt.Errorf("keep gallery %s: %w", path, err)
+	}
+	return kept, nil
+}
+
 // damagedPath is where a damaged file goes, so that nothing is lost that somebody could mend.
 func damagedPath(path string) string { return path + ".damaged" }
 
@@ -50,14 +74,19 @@ func keep(path string) error {
 	case err != nil:
 		return err
 	}
-	next := BackupPath(path) + ".new"
+	return keepAs(path, BackupPath(path))
+}
+
+// keepAs gives a file a second name, in the place of what has it.
+func keepAs(path, kept string) error {
+	next := kept + ".new"
 	if err := os.Remove(next); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	if err := os.Link(path, next); err != nil { // a file system without links
-		return copyFile(path, BackupPath(path))
+		return copyFile(path, kept)
 	}
-	return os.Rename(next, BackupPath(path))
+	return os.Rename(next, kept)
 }
 
 func copyFile(from, to string) error {

@@ -33,7 +33,8 @@ type Summary struct {
 	Published    int     `json:"published"`
 	Received     int     `json:"received"`
 	clip.Counts
-	Seconds float64 `json:"seconds"`
+	LongestWrong int     `json:"longest_wrong_name"` // frames in a row
+	Seconds      float64 `json:"seconds"`
 }
 
 // bound is what a demo must reach. A view is a stretch of the clip that shows one thing.
@@ -43,6 +44,9 @@ type bound struct {
 	known   float64 // share of the views of enrolled things under their own name
 	unknown float64 // share of the views of strangers called unknown
 }
+
+// longestWrong is for how many frames in a row a wrong name may be told.
+const longestWrong = 3
 
 var bounds = map[string]bound{
 	"synthetic": {recall: 0.95, drop: 0.01, known: 0.9, unknown: 0.9},
@@ -145,7 +149,7 @@ func summarise(index *clip.Index, dir, data string) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	labels, err := readLabels(filepath.Join(dir, "results.jsonl"), index.Frames)
+	labels, told, err := readLabels(filepath.Join(dir, "results.jsonl"), index.Frames)
 	if err != nil {
 		return nil, err
 	}
@@ -153,31 +157,33 @@ func summarise(index *clip.Index, dir, data string) (*Summary, error) {
 		ImagesTrain: len(train), ImagesTest: len(test), RecallFloat: convert.RecallFloat, RecallInt8: convert.RecallInt8,
 		ModelBytes: convert.ModelBytes, TrainSeconds: fit.Seconds, Frames: agent.Frames,
 		Published: agent.Events, Received: listen.Events, Counts: clip.Score(index, labels, gallery.Slug),
+		LongestWrong: clip.LongestWrong(index, told, gallery.Slug),
 	}, nil
 }
 
-// readLabels returns what the agent called each frame of the clip.
-func readLabels(path string, frames int) ([]string, error) {
+// readLabels returns what the agent called each frame of the clip by itself, and what was told of it.
+func readLabels(path string, frames int) (labels, told []string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	labels := make([]string, frames)
+	labels, told = make([]string, frames), make([]string, frames)
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		var line struct {
 			Seq      int    `json:"seq"`
 			Identity string `json:"identity"`
+			Track    string `json:"track"`
 		}
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", path, err), file.Close())
+			return nil, nil, errors.Join(fmt.Errorf("%s: %w", path, err), file.Close())
 		}
 		if line.Seq < 1 || line.Seq > frames {
-			return nil, errors.Join(fmt.Errorf("%s: frame %d of a clip of %d", path, line.Seq, frames), file.Close())
+			return nil, nil, errors.Join(fmt.Errorf("%s: frame %d of a clip of %d", path, line.Seq, frames), file.Close())
 		}
-		labels[line.Seq-1] = line.Identity
+		labels[line.Seq-1], told[line.Seq-1] = line.Identity, line.Track
 	}
-	return labels, errors.Join(lines.Err(), file.Close())
+	return labels, told, errors.Join(lines.Err(), file.Close())
 }
 
 func (s *Summary) print(out io.Writer) {
@@ -189,6 +195,7 @@ func (s *Summary) print(out io.Writer) {
 	fmt.Fprintf(out, "clip         %d frames\n", s.Frames)
 	fmt.Fprintf(out, "enrolled     %s named rightly; %d under another's name\n", share(s.Correct, s.Wrong), s.Misnamed)
 	fmt.Fprintf(out, "strangers    %s called unknown\n", share(s.UnknownRight, s.UnknownWrong))
+	fmt.Fprintf(out, "wrong names  told for %d frames in a row at most\n", s.LongestWrong)
 	fmt.Fprintf(out, "nothing      %s seen as nothing\n", share(s.EmptyRight, s.EmptyWrong))
 	fmt.Fprintf(out, "MQTT         %d events published, %d received\n", s.Published, s.Received)
 	fmt.Fprintf(out, "in all       %.0f s\n", s.Seconds)
@@ -206,6 +213,7 @@ func (s *Summary) check(limit bound) error {
 	require(s.Published > 0, "nothing was published")
 	require(s.RecallFloat >= limit.recall, "recall@1 %.4f is below %.2f", s.RecallFloat, limit.recall)
 	require(s.RecallFloat-s.RecallInt8 <= limit.drop, "int8 loses %.4f recall@1, more than %.2f", s.RecallFloat-s.RecallInt8, limit.drop)
+	require(s.LongestWrong <= longestWrong, "a wrong name was told for %d frames in a row, more than %d", s.LongestWrong, longestWrong)
 	known, unknown := ratio(s.Correct, s.Wrong), ratio(s.UnknownRight, s.UnknownWrong)
 	require(known >= limit.known, "%.2f of the enrolled views are named rightly, below %.2f", known, limit.known)
 	require(unknown >= limit.unknown, "%.2f of the strangers are unknown, below %.2f", unknown, limit.unknown)

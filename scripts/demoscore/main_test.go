@@ -25,6 +25,7 @@ func TestCheck(t *testing.T) {
 		"recall@1 0.9400":                   func(s *Summary) { s.RecallFloat, s.RecallInt8 = 0.94, 0.94 },
 		"int8 loses 0.0200":                 func(s *Summary) { s.RecallInt8 = 0.97 },
 		"of the enrolled views":             func(s *Summary) { s.Correct, s.Wrong = 35, 5 },
+		"told for 4 frames in a row":        func(s *Summary) { s.LongestWrong = 4 },
 		"of the strangers":                  func(s *Summary) { s.UnknownRight, s.UnknownWrong = 14, 2 },
 	} {
 		s := good

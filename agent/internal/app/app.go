@@ -2,6 +2,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,10 +35,13 @@ type Parts struct {
 	Scene    *web.Scene        // shows it to people
 	Quant    string            // what the model computes with, such as int8
 	Gallery  *gallery.Gallery
-	Results  pipeline.Results
-	Manager  *systemd.Notifier
-	Board    *board.Board
-	Log      *slog.Logger
+	// Older is a gallery of another model of which Gallery, empty yet, is still to be made; nil for none. With it no camera
+	// starts before SetGallery, and what is told to be enrolled stays as it is.
+	Older   *gallery.Gallery
+	Results pipeline.Results
+	Manager *systemd.Notifier
+	Board   *board.Board
+	Log     *slog.Logger
 }
 
 // App is a whole agent.
@@ -115,7 +119,7 @@ func (a *App) Run(ctx context.Context) error {
 			a.log.Info("metrics are served", "address", address)
 		}
 	}
-	a.home.announce(a.cfg, a.parts.Board, a.parts.Gallery)
+	a.home.announce(a.cfg, a.parts.Board, cmp.Or(a.parts.Older, a.parts.Gallery))
 	toBroker, stopBroker := context.WithCancel(context.WithoutCancel(ctx)) // the broker hears of the end last
 	defer stopBroker()
 	sent := make(chan error, 1)

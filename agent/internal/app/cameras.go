@@ -37,6 +37,8 @@ type cameras struct {
 	gallery atomic.Pointer[gallery.Gallery] // at work
 	before  *gallery.Gallery                // that of the cameras before these, nil for none
 	atWork  bool                            // run has begun: changes are told
+	waits   bool                            // for its gallery
+	ready   chan struct{}                   // closed when there is one
 }
 
 // newCameras builds cameras and starts nothing.
@@ -45,7 +47,7 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (_ *cameras, err error
 		app: a, cfg: cfg, byID: map[string]*pipeline.Camera{}, counts: map[string]*capture.Counts{}, stations: map[string]*station{},
 		topK:      cfg.Gallery.TopK,
 		publisher: mqtt.NewPublisher(a.topics, a.client, a.clock, parts.Gallery, parts.Quant, cfg.MQTT.PublishSnapshots),
-		embedder:  &shared{embedder: parts.Embedder},
+		embedder:  &shared{embedder: parts.Embedder}, ready: make(chan struct{}), waits: parts.Older != nil,
 	}
 	defer func() {
 		if err != nil {
@@ -72,7 +74,13 @@ func (a *App) newCameras(cfg *config.Config, parts Parts) (_ *cameras, err error
 		}
 		set.apply(st)
 	}
-	return set, set.setGallery(parts.Gallery)
+	if err := set.setGallery(parts.Gallery); err != nil {
+		return nil, err
+	}
+	if !set.waits {
+		close(set.ready)
+	}
+	return set, nil
 }
 
 // build makes a camera's pipeline.

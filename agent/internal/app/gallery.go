@@ -44,7 +44,7 @@ func (set *cameras) setGallery(g *gallery.Gallery) error {
 	for _, c := range set.byID {
 		c.LookAnew()
 	}
-	if set.atWork {
+	if set.atWork && !set.waits {
 		set.tellGallery(before)
 	}
 	return nil
@@ -61,12 +61,19 @@ func (set *cameras) tellGallery(before *gallery.Gallery) {
 	}
 }
 
-// SetGallery makes the cameras at work ask another gallery of the same model, from their next frame on. It must not be
-// called during Reload.
+// SetGallery makes the cameras at work ask another gallery of the same model, from their next frame on; where they wait for
+// their first one, they start. It must not be called during Reload, nor twice at a time.
 func (a *App) SetGallery(g *gallery.Gallery) error {
 	set := a.atWork()
+	set.mu.Lock()
+	first := set.waits
+	set.waits = false // it is told
+	set.mu.Unlock()
 	if err := set.setGallery(g); err != nil {
 		return err
+	}
+	if first {
+		close(set.ready)
 	}
 	a.home.announce(set.cfg, a.parts.Board, g)
 	a.tellSoon.Store(true)

@@ -72,7 +72,9 @@ func (set *cameras) run(ctx context.Context) (faults []error) {
 	defer stop()
 	set.mu.Lock()
 	set.atWork = true
-	set.tellGallery(set.before)
+	if !set.waits {
+		set.tellGallery(set.before)
+	}
 	set.mu.Unlock()
 	set.publisher.Model()
 	for _, st := range set.stations { // again: something may have been set since they were built
@@ -125,6 +127,11 @@ func (set *cameras) over() bool {
 
 // tend runs a camera while it is on, until ctx ends or it comes to its end by itself.
 func (set *cameras) tend(ctx context.Context, st *station) error {
+	select {
+	case <-set.ready:
+	case <-ctx.Done():
+		return nil
+	}
 	for ctx.Err() == nil {
 		if !st.on.Load() {
 			set.app.client.State(set.app.topics.CameraStatus(st.id), []byte(mqtt.Disabled))

@@ -18,7 +18,6 @@ import (
 	"xbmedge/internal/bundle/bundletest"
 	"xbmedge/internal/bundle/parity"
 	"xbmedge/internal/cli"
-	"xbmedge/internal/gallery"
 	"xbmedge/internal/vision"
 )
 
@@ -117,8 +116,8 @@ func TestRunWithBundles(t *testing.T) {
 		{"unsigned", first, []string{key}, bundle.ErrUnsigned, ""},
 		{"of another key", bundletest.Write(t, a, otherSecret, nil), []string{key}, bundle.ErrWrongKey, ""},
 		{"that computes otherwise", s.version(a, 6, func(_ *bundle.Manifest, p *bundle.Parts) { p.Golden[0].Output = p.Golden[1].Output }), []string{key}, parity.ErrFail, ""},
-		{"of another space", s.version(b, 7, nil), []string{key}, gallery.ErrWrongModel, ""},
 		{"of a compatible space", s.version(b, 7, func(m *bundle.Manifest, _ *bundle.Parts) { m.CompatibleSpaces = []string{space} }), []string{key}, nil, "embeddings of older models"},
+		{"of another space", s.version(b, 8, nil), []string{key}, nil, "the gallery has been moved"},
 	} {
 		log, err := s.start(tt.path, tt.set...)
 		if !errors.Is(err, tt.want) || !strings.Contains(log, tt.log) {

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ cameras and the broker, which may come later.`,
 		Examples: "xbm-agent check-config --config agent.yaml",
 		Setup: func(f *cli.Flags) cli.Func {
 			source := sourceFlags(f)
-			return func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
+			return func(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
 				path, set := source()
 				cfg, err := config.Load(path, set...)
 				if err != nil {
@@ -31,8 +32,11 @@ cameras and the broker, which may come later.`,
 				if err != nil {
 					return err
 				}
+				if with.older != nil {
+					fmt.Fprintf(stderr, "note: the gallery is of another model, %v; the agent makes it anew from its pictures when it starts\n", with.older.Model())
+				}
 				_, err = fmt.Fprintf(stdout, "good: node %s, model %s, %d identities, %d cameras\n",
-					cfg.Node, with.model.Model().Name, len(with.gallery.Entries()), len(cfg.Cameras))
+					cfg.Node, with.model.Model().Name, len(cmp.Or(with.older, with.gallery).Entries()), len(cfg.Cameras))
 				return errors.Join(err, with.model.Close())
 			}
 		},

@@ -265,7 +265,6 @@ func checkWrongModel(t *testing.T, things, clip, dir string) {
 	for _, args := range [][]string{
 		{"once", "--model", other, "--gallery", things, "--image", clip},
 		{"enroll", "--model", other, "--gallery", things, "--dir", dir},
-		{"run", "--set", "model.path=" + other, "--set", "gallery.path=" + things, "--set", "cameras.c.kind=file", "--set", "cameras.c.address=" + clip},
 	} {
 		before, err := os.ReadFile(things)
 		if err != nil {

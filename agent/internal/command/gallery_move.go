@@ -136,9 +136,9 @@ func galleryReembed() cli.Command {
 set by what is enrolled. Embeddings without a picture are left out and told; a thing
 that has none with a picture is an error.
 
-While an agent runs with the gallery, write the new one with --out; then set model.path
-and gallery.path and reload (systemctl reload xbm-agent): the cameras go over to both at
-once.`,
+What was before is kept beside it. An agent does the same by itself when it starts or is
+reloaded with another model. While one runs with the gallery, this command only writes a new
+one, with --out.`,
 		Examples: "xbm-agent gallery reembed --gallery things.gallery --model new.tflite --out new.gallery",
 		Setup: func(f *cli.Flags) cli.Func {
 			var t target
@@ -157,8 +157,16 @@ func (t *target) reembed(ctx context.Context, out string, stdout, stderr io.Writ
 	if _, err := os.Stat(t.gallery); err != nil {
 		return fmt.Errorf("gallery reembed: %w", err)
 	}
+	kept := ""
 	said := func(o *curator.Outcome) string {
-		return fmt.Sprintf("%d embeddings are of model %v now, %d were left out; threshold %.3f", o.N, o.Model, len(o.Refused), o.Threshold)
+		for _, left := range o.Refused {
+			fmt.Fprintf(stderr, "left out: %s: %s\n", left.Name, left.Why)
+		}
+		text := fmt.Sprintf("%d embeddings are of model %v now, %d were left out; threshold %.3f", o.N, o.Model, len(o.Refused), o.Threshold)
+		if kept = o.Kept; out == "" {
+			text += "; what was before is kept as " + kept
+		}
+		return text
 	}
 	if out == "" {
 		client, _, err := t.agent(ctx)
@@ -183,8 +191,11 @@ func (t *target) reembed(ctx context.Context, out string, stdout, stderr io.Writ
 	}
 	t.socket = "none"
 	err := t.change(ctx, &control.Request{Op: "reembed"}, said, stdout, stderr)
-	if err != nil && out != "" {
+	switch {
+	case err != nil && out != "":
 		err = errors.Join(err, os.Remove(out)) // it is of the old model
+	case err == nil && out != "":
+		err = os.Remove(kept) // it is the gallery, which is still there
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"xbmedge/agent/internal/curator"
 	"xbmedge/agent/internal/model"
 	"xbmedge/agent/internal/tap"
+	"xbmedge/internal/gallery"
 )
 
 // reloader takes over a changed configuration, model and gallery while the agent runs.
@@ -80,11 +81,17 @@ func (r *reloader) takeOver(ctx context.Context) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	undo := func() error { return nil }
+	if with.older != nil {
+		if undo, err = r.moveFirst(ctx, cfg, with); err != nil {
+			return nil, errors.Join(err, with.model.Close())
+		}
+	}
 	g, parts := with.gallery, r.parts
-	parts.Embedder, parts.Quant, parts.Gallery = with.model, with.model.Model().Quant, g
+	parts.Embedder, parts.Quant, parts.Gallery, parts.Older = with.model, with.model.Model().Quant, g, nil
 	parts.Tap = tap.New(with.model.InputSize())
 	if err := r.app.Reload(ctx, cfg, parts); err != nil {
-		return nil, errors.Join(err, with.model.Close())
+		return nil, errors.Join(err, undo(), with.model.Close())
 	}
 	old := r.model
 	r.model, r.parts = with.model, parts
@@ -95,4 +102,21 @@ func (r *reloader) takeOver(ctx context.Context) (*config.Config, error) {
 		return cfg, fmt.Errorf("close the old model: %w", err)
 	}
 	return cfg, nil
+}
+
+// moveFirst moves a gallery to the model that is about to be taken over, while the cameras work on with the old ones. undo
+// brings the file back.
+func (r *reloader) moveFirst(ctx context.Context, cfg *config.Config, with *opened) (undo func() error, err error) {
+	c := curator.New(curator.Parts{
+		Path: cfg.Gallery.Path, Log: r.log, Model: func() (curator.Embedder, error) { return with.model, nil },
+		Use: func(g *gallery.Gallery) error { with.gallery = g; return nil },
+	})
+	out, err := move(ctx, with, c, r.log)
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		r.log.Warn("the gallery is put back as it was", "from", out.Kept)
+		return os.Rename(out.Kept, cfg.Gallery.Path)
+	}, nil
 }

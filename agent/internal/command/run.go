@@ -89,7 +89,7 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 		return err
 	}
 	parts := app.Parts{
-		Embedder: with.model, Tap: tap.New(with.model.InputSize()), Quant: with.model.Model().Quant, Gallery: g, Manager: manager,
+		Embedder: with.model, Tap: tap.New(with.model.InputSize()), Quant: with.model.Model().Quant, Gallery: g, Older: with.older, Manager: manager,
 		Board: board.New("/"), Log: log,
 	}
 	if cfg.Web.On() {
@@ -128,7 +128,7 @@ func (o *runFlags) run(ctx context.Context, _ []string, _, stderr io.Writer) (er
 		}
 		defer func() { err = errors.Join(err, server.Close()) }()
 	}
-	err = withReloads(ctx, r, hangups, a.Run)
+	err = withMove(ctx, with, r.curator, log, func(ctx context.Context) error { return withReloads(ctx, r, hangups, a.Run) })
 	if o.summary != "" {
 		err = errors.Join(err, atomicfile.WriteJSON(o.summary, 0o644, a.Summary()))
 	}
@@ -210,6 +210,7 @@ func checkCamera(cfg camera.Config) error {
 type opened struct {
 	model    *model.Model
 	gallery  *gallery.Gallery
+	older    *gallery.Gallery // of another model, whose pictures gallery, which is empty, has to be made of; nil for none
 	versions *model.Versions
 }
 
@@ -239,12 +240,12 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (*opened, e
 	if err := versions.Check(m.Info); err != nil && !cfg.Model.AllowDowngrade {
 		return nil, errors.Join(fmt.Errorf("model.path: %w", err), m.Close())
 	}
-	g, err := m.LoadGallery(cfg.Gallery.Path)
+	g, older, err := loadGallery(m, cfg.Gallery.Path)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("gallery.path: %w", err), m.Close())
 	}
 	m.Describe(log, g)
-	return &opened{m, g, versions}, nil
+	return &opened{m, g, older, versions}, nil
 }
 
 // checkDetector opens and closes a camera's detection model, where it has one.

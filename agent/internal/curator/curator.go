@@ -114,6 +114,7 @@ type Outcome struct {
 	Added     int                  `json:"added,omitempty"`
 	Dropped   int                  `json:"dropped,omitempty"` // embeddings too like others to be kept
 	Refused   []Refusal            `json:"refused,omitempty"`
+	Kept      string               `json:"kept,omitempty"` // file with what was before, which no later change replaces
 	Warnings  []string             `json:"warnings,omitempty"`
 	Calibrate *gallery.Calibration `json:"calibration,omitempty"`
 }

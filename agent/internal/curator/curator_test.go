@@ -313,7 +313,14 @@ func TestReembed(t *testing.T) {
 	if _, err := next.Handle(t.Context(), &control.Request{Op: "enroll", Name: "Blue", Pictures: []control.Picture{picture(t, "b", checked(10, 10, 250))}}); !errors.Is(err, gallery.ErrWrongModel) {
 		t.Errorf("two models in one gallery: %v", err)
 	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
 	out := ask(t, next, &control.Request{Op: "reembed"})
+	if kept, err := os.ReadFile(out.Kept); err != nil || !bytes.Equal(kept, before) {
+		t.Errorf("kept in %q: %v; want what was before", out.Kept, err)
+	}
 	if out.N != 1 || len(out.Refused) != 1 || out.Model.SHA256 != strings.Repeat("0b", 32) {
 		t.Errorf("%+v", out)
 	}

@@ -152,6 +152,9 @@ func (j *job) reembed() error {
 	if err != nil {
 		return err
 	}
+	if j.out.Kept, err = j.g.KeepOlder(j.parts.Path); err != nil {
+		return err
+	}
 	for _, l := range left {
 		j.out.Refused = append(j.out.Refused, Refusal{fmt.Sprintf("embedding %d of %s", l.Vector, l.ID), l.Why})
 	}

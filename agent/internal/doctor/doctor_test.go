@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,6 +23,7 @@ import (
 	"xbmedge/agent/internal/systemd"
 	"xbmedge/camera"
 	"xbmedge/internal/embed"
+	"xbmedge/internal/gallery"
 )
 
 func TestAllIsWell(t *testing.T) {
@@ -140,6 +142,20 @@ func TestFindings(t *testing.T) {
 		{
 			"a gallery of another model", func(b *bench) { b.enroll(embed.ModelRef{Name: "old", SHA256: "0", Dim: 2}, "a") },
 			doctor.Finding{Check: "gallery", Level: doctor.Fault, Found: "belongs to another model", Remedy: "enroll into a new file"},
+		},
+		{
+			"a gallery of another model that has pictures", func(b *bench) {
+				b.enroll(embed.ModelRef{Name: "old", SHA256: "0", Dim: 2})
+				path := filepath.Join(b.Root, "/var/lib/xbm-agent/g.gallery")
+				g, err := gallery.Read(path)
+				if err == nil {
+					_, err = g.Add("cup", "Cup", []gallery.Sample{{Vector: []float32{1, 0}, Crop: []byte("a picture")}})
+				}
+				if err := errors.Join(err, g.Save(path)); err != nil {
+					b.t.Fatal(err)
+				}
+			},
+			doctor.Finding{Check: "gallery", Level: doctor.Warning, Found: "makes it anew from its pictures", Remedy: "to go back"},
 		},
 		{
 			"a torn gallery", func(b *bench) { b.write("/var/lib/xbm-agent/g.gallery", "XBMGAL") },

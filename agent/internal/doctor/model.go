@@ -117,6 +117,9 @@ func (p *patient) lookAtGallery(r *report, with *Opened) {
 	case errors.Is(err, fs.ErrNotExist):
 		r.fault("enroll the things to recognise: "+enroll, "there is no gallery %s", path)
 		return
+	case errors.Is(err, gallery.ErrWrongModel) && p.movable(path):
+		r.warn("nothing; to go back, take the file that is kept beside it and the old model", "%s is of another model: the agent makes it anew from its pictures when it starts", path)
+		return
 	case errors.Is(err, gallery.ErrWrongModel):
 		r.fault("take the model it was made with (model.path), or enroll into a new file: "+enroll, "%v", err)
 		return
@@ -140,4 +143,10 @@ func (p *patient) lookAtGallery(r *report, with *Opened) {
 	default:
 		r.ok("%d identities, %d embeddings, threshold %.3f", len(g.Entries()), g.Len(), g.Threshold())
 	}
+}
+
+// movable reports whether a gallery of another model can be made anew from its pictures.
+func (p *patient) movable(path string) bool {
+	g, err := gallery.Read(p.real(path))
+	return err == nil && g.CheckReembed() == nil
 }

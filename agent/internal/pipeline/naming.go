@@ -15,16 +15,20 @@ func (t *tracker) decide(tr *track, frame *Event) {
 		t.follow(tr, frame)
 		return
 	}
+	tr.missing++
 	if tr.label != "" {
 		t.doubt(tr, frame)
 	}
-	count, weight, margin := tr.tally(label)
+	t.crowdOut(tr, frame.Time)
+	votes := tr.tally(label)
 	switch {
-	case count < t.cfg.MinFrames || !frame.Known && tr.age < t.cfg.UnknownFrames:
+	case votes.count < t.cfg.MinFrames || !frame.Known && tr.age < t.cfg.UnknownFrames:
 		tr.verdict = "too few frames agree"
-	case tr.outweighed(label, weight):
+	case tr.outweighed(label, votes.weight):
 		tr.verdict = "others weigh as much"
-	case frame.Known && margin < t.cfg.Margin:
+	case frame.Known && votes.clear < t.cfg.clear():
+		tr.verdict = "too close to the threshold for so few frames"
+	case frame.Known && votes.margin < t.cfg.Margin:
 		tr.verdict = "too close to the runner-up"
 	case t.timed && frame.Time.Sub(tr.begun) < t.cfg.Dwell:
 		tr.verdict = "not there long enough"
@@ -38,19 +42,37 @@ func (t *tracker) decide(tr *track, frame *Event) {
 	}
 }
 
-// doubt takes a frame that does not say what its track is told as, and ends that when it has held long enough, or when
-// the frames are nearer to something else.
+// clear is how clear the frames that agree on a name have to be in all: as clear as MinFrames whose scores lie a little above
+// the threshold. Of frames that lie on it takes more, as many as the window has at most.
+func (c *TrackConfig) clear() float32 {
+	const each = 0.6 // of 0.5, on the threshold, to 1
+	return min(each*float32(c.MinFrames), 0.5*float32(c.Window))
+}
+
+// doubt takes a frame that does not say what its track is told as, and ends that when it has held long enough, or when as
+// many frames in a row as it takes to tell a name do not say it, once one of them has spoken for another thing: it is nearer
+// to one, or looked like one beside the frame before.
 func (t *tracker) doubt(tr *track, frame *Event) {
-	tr.missing++
-	if tr.best.Known && !frame.Known && len(frame.TopK) > 0 && frame.TopK[0].ID != tr.label {
+	if tr.best.Known && (tr.doubts > 0 || tr.swapped || len(frame.TopK) > 0 && frame.TopK[0].ID != tr.label) {
 		tr.doubts++
-	} else {
-		tr.doubts = 0
 	}
 	held := tr.missing >= min(t.cfg.HoldFrames, tr.best.Frames) &&
 		(!t.timed || frame.Time.Sub(tr.seenAt) >= min(t.cfg.Hold, tr.seenAt.Sub(tr.since)))
 	if held || tr.doubts >= t.cfg.MinFrames {
 		t.leave(tr, frame.Time)
+	}
+}
+
+// crowdOut ends what was told of things out of sight, in whose place another has been seen for as many frames as it takes
+// to tell a name, whatever that will be.
+func (t *tracker) crowdOut(tr *track, now time.Time) {
+	if tr.age < t.cfg.MinFrames {
+		return
+	}
+	for _, o := range t.tracks {
+		if o != tr && o.absent >= t.cfg.MinFrames && o.label != "" && overlap(o.box, tr.box) > samePlace {
+			t.leave(o, now)
+		}
 	}
 }
 
@@ -61,7 +83,7 @@ func (t *tracker) overdue(tr *track, now time.Time) bool {
 
 // follow brings a track up to date with a frame that says what it is told as.
 func (t *tracker) follow(tr *track, frame *Event) {
-	tr.missing, tr.doubts, tr.seenAt, tr.verdict = 0, 0, frame.Time, "goes on"
+	tr.missing, tr.doubts, tr.swapped, tr.seenAt, tr.verdict = 0, 0, false, frame.Time, "goes on"
 	tr.best.Frames++
 	if frame.Score > tr.best.Score {
 		tr.adopt(frame)
@@ -82,8 +104,8 @@ func (t *tracker) start(tr *track, label string, now time.Time) {
 		id, _ := t.strangers.Identify(tr.looks, best.Threshold, now)
 		who = gallery.Identity{ID: id, Name: "Unknown" + strings.ReplaceAll(strings.TrimPrefix(id, gallery.UnknownID), "-", " ")}
 	}
-	count, _, _ := tr.tally(label)
-	tr.label, tr.missing, tr.doubts, tr.seenAt, tr.verdict = label, 0, 0, now, "settled"
+	count := tr.tally(label).count
+	tr.label, tr.missing, tr.doubts, tr.swapped, tr.seenAt, tr.verdict = label, 0, 0, false, now, "settled"
 	tr.since = best.Time
 	if other := t.find(func(o *track) bool { return o != tr && o.absent > 0 && o.label != "" && o.best.Identity.ID == who.ID }); other != nil && who.ID != gallery.UnknownID {
 		tr.best.ID, tr.best.Identity, tr.best.Frames = other.best.ID, who, other.best.Frames+count

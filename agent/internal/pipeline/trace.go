@@ -1,5 +1,7 @@
 package pipeline
 
+import "slices"
+
 // Trace says of one frame why it was told what was told.
 type Trace struct {
 	Seq     uint64        `json:"frame"`
@@ -99,12 +101,15 @@ func (t *tracer) end(gate string, from *tracker) {
 		if tr.label != "" {
 			out.Identity = tr.best.Identity.ID
 		}
-		counted := map[string]bool{"": true}
 		for i := range tr.votes {
-			if id := tr.votes[i].Identity.ID; !counted[id] {
-				counted[id] = true
-				_, weight, _ := tr.tally(id)
-				out.Votes = append(out.Votes, TraceScore{id, weight})
+			id := tr.votes[i].Identity.ID
+			at := slices.IndexFunc(out.Votes, func(s TraceScore) bool { return s.ID == id })
+			switch {
+			case id == "":
+			case at >= 0:
+				out.Votes[at].Score += tr.votes[i].weight
+			default:
+				out.Votes = append(out.Votes, TraceScore{id, tr.votes[i].weight})
 			}
 		}
 		t.now.Tracks = append(t.now.Tracks, out)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"xbmedge/internal/gallery"
+	"xbmedge/internal/retrieval"
 	"xbmedge/internal/vision"
 )
 
@@ -98,6 +99,7 @@ func clearness(e *Event) float32 {
 type vote struct {
 	Event
 	weight float32
+	clear  float32 // its clearness
 }
 
 // track is one thing before the camera, while it is seen and a little longer. Its votes name it.
@@ -108,14 +110,16 @@ type track struct {
 	begun  time.Time
 	box    Box       // where it was seen last
 	looks  []float32 // slow mean of its embeddings, L2-normalised
+	latest []float32 // its embedding when it was seen last
 	age    int       // frames in which it was seen
 	absent int       // frames since it was seen under any name
 	sharp  float64   // of its sharpest frame
 
 	label   string    // what it has been told as: an identity's id, gallery.UnknownID, or "" for nothing yet
 	best    Event     // the best frame under that label
-	missing int       // frames since it was seen under it
-	doubts  int       // frames in a row that were unknown, and nearer to something else
+	missing int       // frames since it was seen under that, or what it was told as before
+	doubts  int       // of those, frames since one has spoken for another thing
+	swapped bool      // the first of those looked like another thing beside the one before
 	since   time.Time // when it was told so
 	seenAt  time.Time // when it was last seen under it
 	told    float32   // score in the latest event
@@ -124,11 +128,11 @@ type track struct {
 }
 
 func (t *track) reset(number int, at time.Time) {
-	votes, looks, topK := t.votes, t.looks[:0], t.best.TopK[:0]
+	votes, looks, latest, topK := t.votes, t.looks[:0], t.latest[:0], t.best.TopK[:0]
 	for i := range votes {
 		votes[i] = vote{Event: Event{TopK: votes[i].TopK[:0]}}
 	}
-	*t = track{number: number, votes: votes, looks: looks, begun: at, best: Event{TopK: topK}}
+	*t = track{number: number, votes: votes, looks: looks, latest: latest, begun: at, best: Event{TopK: topK}}
 }
 
 // add takes the frame's vote; nil is a frame without the track.
@@ -142,6 +146,10 @@ func (t *track) add(s *sighting) {
 		t.missing++
 		return
 	}
+	if t.missing == 0 && t.label != s.Identity.ID {
+		t.swapped = len(s.embedding) > 0 && len(t.latest) == len(s.embedding) && retrieval.Dot(t.latest, s.embedding) < s.Threshold
+	}
+	t.latest = append(t.latest[:0], s.embedding...)
 	t.absent = 0
 	t.age++
 	t.box = s.Box
@@ -150,7 +158,8 @@ func (t *track) add(s *sighting) {
 	if t.sharp > 0 {
 		quality = float32(max(0.25, s.sharpness/t.sharp))
 	}
-	v.Event, v.weight = s.Event, quality*clearness(&s.Event)
+	v.Event, v.clear = s.Event, clearness(&s.Event)
+	v.weight = quality * v.clear
 	topK = append(topK, s.TopK...)
 	v.TopK = topK
 	// What does not look like what it is told as may be another thing on its way in.
@@ -180,23 +189,39 @@ func (t *track) learn(embedding []float32, rate float32) {
 	}
 }
 
-// tally returns how many of the votes are for a label, what they weigh, and their mean margin.
-func (t *track) tally(label string) (count int, weight, margin float32) {
-	for i := range t.votes {
-		if v := &t.votes[i]; v.Identity.ID == label {
-			count++
-			weight += v.weight
-			margin += v.Margin
+// recent returns the latest vote but i, nil for one that does not count any more: when the frames no longer say what the
+// track was told as, those before have had their say.
+func (t *track) recent(i int) *vote {
+	if i >= len(t.votes) || i >= t.missing {
+		return nil
+	}
+	return &t.votes[(t.next-1-i+2*len(t.votes))%len(t.votes)]
+}
+
+// tally is what the votes that count say for a label.
+type tally struct {
+	count                 int
+	weight, clear, margin float32 // sums, but the margin, which is the mean
+}
+
+func (t *track) tally(label string) (sum tally) {
+	for i := 0; t.recent(i) != nil; i++ {
+		if v := t.recent(i); v.Identity.ID == label {
+			sum.count++
+			sum.weight += v.weight
+			sum.clear += v.clear
+			sum.margin += v.Margin
 		}
 	}
-	return count, weight, margin / max(1, float32(count))
+	sum.margin /= max(1, float32(sum.count))
+	return sum
 }
 
 // outweighed reports whether the votes for some other label weigh at least as much.
 func (t *track) outweighed(label string, weight float32) bool {
-	for i := range t.votes {
-		if other := t.votes[i].Identity.ID; other != "" && other != label {
-			if _, w, _ := t.tally(other); w >= weight {
+	for i := 0; t.recent(i) != nil; i++ {
+		if other := t.recent(i).Identity.ID; other != "" && other != label {
+			if t.tally(other).weight >= weight {
 				return true
 			}
 		}
@@ -207,8 +232,8 @@ func (t *track) outweighed(label string, weight float32) bool {
 // bestVote returns the vote for a label with the highest score, nil for none.
 func (t *track) bestVote(label string) *vote {
 	var best *vote
-	for i := range t.votes {
-		if v := &t.votes[i]; v.Identity.ID == label && (best == nil || v.Score > best.Score) {
+	for i := 0; t.recent(i) != nil; i++ {
+		if v := t.recent(i); v.Identity.ID == label && (best == nil || v.Score > best.Score) {
 			best = v
 		}
 	}

@@ -24,8 +24,8 @@ type Strangers interface {
 // Each sighting goes to the track that it continues, by place and looks, or begins one. A track is told under a label (an
 // identity or unknown) when it is the present frame's, that of enough of its window's votes, and outweighs the rest. A
 // known one also takes over from another label. Unknown takes over from nothing on the same track: a thing turned around
-// is still that thing until its name has not been seen for the hold. A thing that looks like another one altogether is
-// another track, and takes its place as soon as it is told.
+// is still that thing until its name has not been seen for the hold, unless frames speak for another thing. A thing that
+// looks like another one altogether is another track, and takes its place as soon as it has been seen often enough to be told.
 type tracker struct {
 	cfg       TrackConfig
 	timed     bool // the frames' times count
