@@ -22,7 +22,7 @@ import (
 func reading() stats.Stats {
 	hot := 61.5
 	return stats.Stats{
-		Schema: stats.Schema, Node: "porch", FPS: 9.5, RSS: 12345, Temperature: &hot, Throttled: true, Share: 0.75, Dropped: 3,
+		Schema: stats.Schema, Node: "porch", FPS: 9.5, RSS: 12345, Temperature: &hot, Throttled: true, Share: 0.75, Dropped: 3, Degraded: []string{"throttle"},
 		Cameras: map[string]stats.Camera{"door": {Online: true, Frames: 100}},
 	}
 }

@@ -106,7 +106,7 @@ func refusal(err error) error {
 		return fmt.Errorf("%w: %w", ErrLogin, err)
 	case errors.Is(err, packets.ErrorNetworkError) && !caused(err):
 		return ErrNoBroker
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return fmt.Errorf("%w: %w", ErrNoBroker, err)
 	}
 	return err

@@ -51,7 +51,10 @@ func Explain(err error, user string) (what, remedy string) {
 	case err != nil && strings.Contains(err.Error(), "unsupported protocol version"): // crypto/tls has no type for it
 		return explainAlert(alertProtocolVersion)
 	case errors.Is(err, ErrNoBroker):
-		return "what answers there is no MQTT broker, or one of the two wants TLS", "correct mqtt.broker: ssl:// for a TLS port, mostly 8883, and tcp:// for another, mostly 1883"
+		// A broker that refuses a client's certificate says so, but its word may be overtaken by the end of the connection.
+		return "what answers there is no MQTT broker, or one of the two wants TLS, or it a client's certificate",
+			"correct mqtt.broker: ssl:// for a TLS port, mostly 8883, and tcp:// for another, mostly 1883; where the broker asks for a client's " +
+				"certificate, set mqtt.tls.cert and mqtt.tls.key to one that it takes"
 	}
 	return "", ""
 }
