@@ -81,7 +81,7 @@ serve() {
 memory() {
   local pid
   for pid in "$1" $(pgrep -P "$1"); do cat "/proc/$pid/smaps_rollup"; done |
-    awk '/^Rss:/ { rss += $2 } /^Pss:/ { pss += $2 } END { printf "%.1f %.1f\n", rss / 1000, pss / 1000 }'
+    awk '/^Rss:/ { rss += $2 } /^Pss:/ { pss += $2 } END { printf "%.1f %.1f\n", 1.024 * rss / 1000, 1.024 * pss / 1000 }'
 }
 # ours runs xbm-agent on $url for a while and prints a row.
 ours() {
@@ -93,7 +93,7 @@ ours() {
   sleep "$each"
   local rss pss children
   read -r rss pss < <(memory "$agent")
-  children=$(for pid in $(pgrep -P "$agent"); do printf '%s %s kB, ' "$(cat "/proc/$pid/comm")" "$(awk '/^Rss:/ { print $2 }' "/proc/$pid/smaps_rollup")"; done)
+  children=$(for pid in $(pgrep -P "$agent"); do printf 'of it %s %s MB, ' "$(cat "/proc/$pid/comm")" "$(awk '/^Rss:/ { printf "%.1f", 1.024 * $2 / 1000 }' "/proc/$pid/smaps_rollup")"; done)
   kill -INT "$agent"
   wait "$agent" || { tail -3 $out/ours.log >&2 && return 1; }
   jq -r --arg rss "$rss" --arg pss "$pss" --arg children "${children%, }" \

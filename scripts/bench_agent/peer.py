@@ -67,7 +67,7 @@ with open("/proc/self/smaps_rollup", encoding="ascii") as lines:
     for line in lines:
         if line.endswith("kB\n"):
             name, kilobytes = line.split()[:2]
-            memory[name.rstrip(":")] = int(kilobytes) / 1000
+            memory[name.rstrip(":")] = 1.024 * int(kilobytes) / 1000  # of a million bytes
 print(json.dumps({
     "frames": frames, "fps": round(frames / elapsed, 1), "rss_mb": round(memory["Rss"], 1), "pss_mb": round(memory["Pss"], 1),
     "model_p50_ms": round(1e3 * sorted(in_model)[frames // 2], 2), "frame_p50_ms": round(1e3 * sorted(took)[frames // 2], 2),
