@@ -11,12 +11,13 @@
 # make test-ha    the agent beside a real Home Assistant; needs root and ../shared, takes some minutes
 # make bench      the benchmarks of BENCHMARKS.md; make bench-train those of the trainer, DATA= and WEIGHTS= as
 #                 scripts/bench_train.sh says; make bench-convert those of the converter, DATA= and RUNS= as
-#                 scripts/bench_convert.sh says; make bench-outbox the outbox beside other stores
+#                 scripts/bench_convert.sh says; make bench-outbox the outbox beside other stores; make bench-agent
+#                 recognition at the edge, MODEL=, DATA= and PEER= as scripts/bench_agent.sh says
 # make asyncapi   docs/asyncapi.json from the topics and schemas of agent/internal/mqtt
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: all setup build demo test chaos bench bench-train bench-convert bench-outbox lint clean asyncapi arm64 packages \
-	deb-arm64 test-packages test-vm test-ha soak
+.PHONY: all setup build demo test chaos soak bench bench-train bench-convert bench-outbox bench-agent lint clean asyncapi \
+	arm64 packages deb-arm64 test-packages test-vm test-ha
 
 env = . scripts/env.sh &&
 programs = bin/xbm-train=./training bin/xbm-convert=./convert bin/xbm-agent=./agent bin/xbm-capture=./agent/xbm-capture \
@@ -69,6 +70,9 @@ bench-train: setup
 
 bench-convert: setup
 	@DATA='$(DATA)' RUN='$(RUN)' RUNS='$(RUNS)' TENSORFLOW='$(TENSORFLOW)' SAMPLES='$(SAMPLES)' ONLY='$(ONLY)' scripts/bench_convert.sh
+
+bench-agent: setup
+	@MODEL='$(MODEL)' DATA='$(DATA)' PEER='$(PEER)' ONLY='$(ONLY)' SECONDS_EACH='$(SECONDS_EACH)' scripts/bench_agent.sh
 
 bench-outbox: setup
 	@$(env) go test -run '^$$' -bench 'Head|Append|Open' ./agent/internal/outbox

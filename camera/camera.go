@@ -63,10 +63,11 @@ func (c Config) Live() bool { return c.Kind != File && (c.Kind != Dir || c.Watch
 // Apart reports whether the source may hang or bring down the process that reads it, and so needs one of its own.
 func (c Config) Apart() bool { return c.Kind != Dir && (c.Kind != File || c.NeedsOpenCV()) }
 
-// NeedsOpenCV reports whether only OpenCV reads such a source. Libcamera can be read by OpenCV and needs it not.
+// NeedsOpenCV reports whether only OpenCV reads such a source. Libcamera can be read by OpenCV and needs it not; of HTTP only
+// what is no motion JPEG needs it, and that is known when it is opened.
 func (c Config) NeedsOpenCV() bool {
 	switch c.Kind {
-	case Device, RTSP, HTTP:
+	case Device, RTSP:
 		return true
 	case File:
 		return !isPicture(c.Address) && !isMotionJPEG(c.Address)
@@ -158,7 +159,12 @@ func open(cfg Config, parts Parts) (Source, error) {
 		return openDir(cfg.Address, log)
 	case File:
 		return openFile(cfg, video, log)
-	case Device, RTSP, HTTP:
+	case HTTP:
+		if parts.Video == nil {
+			return openStream(cfg)
+		}
+		return video(cfg)
+	case Device, RTSP:
 		return video(cfg)
 	case Libcamera:
 		return openEither(cfg, video, log)

@@ -43,7 +43,7 @@ func OpenSource(ctx context.Context, cam config.Camera, log *slog.Logger) (pipel
 func (e *eye) open(ctx context.Context) (pipeline.Source, error) {
 	source := e.cam.Source()
 	if !source.Apart() {
-		src, err := camera.Open(source, camera.Parts{Alive: e.alive, Log: e.log})
+		src, err := camera.Open(source, camera.Parts{Alive: e.alive, Log: e.log}) //nolint:contextcheck // a stream goes on until Close
 		if err != nil {
 			return nil, err
 		}

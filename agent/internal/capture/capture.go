@@ -85,13 +85,33 @@ func Open(ctx context.Context, o Options) (*Source, error) {
 	if err := camera.Reach(ctx, o.Camera); err != nil {
 		return nil, fmt.Errorf("open camera %s: %w", o.Camera, err)
 	}
-	program := o.Program
-	if program == nil {
-		var err error
-		if program, err = Program(o.Camera); err != nil {
-			return nil, fmt.Errorf("open camera %s: %w", o.Camera, err)
-		}
+	if o.Program != nil {
+		return o.open(ctx, o.Program)
 	}
+	program, err := Program(o.Camera)
+	if err != nil {
+		return nil, fmt.Errorf("open camera %s: %w", o.Camera, err)
+	}
+	s, err := o.open(ctx, program)
+	var elsewhere elsewhereError
+	if !errors.As(err, &elsewhere) {
+		return s, err
+	}
+	o.Log.Debug("the camera is read with OpenCV", "why", err)
+	path, failed := findHelper()
+	if failed != nil {
+		return nil, errors.Join(err, failed)
+	}
+	return o.open(ctx, []string{path})
+}
+
+// elsewhereError is what a capture process without OpenCV says of a camera that takes it.
+type elsewhereError string
+
+func (e elsewhereError) Error() string { return string(e) }
+
+// open starts a program and has it open the camera.
+func (o Options) open(ctx context.Context, program []string) (*Source, error) {
 	p, err := start(program, o.Camera, o.Log)
 	if err != nil {
 		return nil, fmt.Errorf("open camera %s: %w", o.Camera, err)
@@ -131,12 +151,15 @@ func (s *Source) next(ctx context.Context, limit time.Duration) (header, error) 
 		return h, err
 	case h.kind == end:
 		return h, io.EOF
-	case h.kind != fault:
+	case h.kind != fault && h.kind != elsewhere:
 		return h, nil
 	}
 	text := make([]byte, min(h.length, maxText))
 	if err := s.fill(ctx, text, time.Second); err != nil {
 		return h, err
+	}
+	if h.kind == elsewhere {
+		return h, elsewhereError(text)
 	}
 	return h, errors.New(string(text))
 }

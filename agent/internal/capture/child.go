@@ -91,7 +91,10 @@ func (s *sender) send(h header, body []byte) error {
 
 // serve passes on the frames of a source until it ends, and says why it did.
 func (s *sender) serve(ctx context.Context, cfg camera.Config, parts camera.Parts) error {
-	src, err := camera.Open(cfg, parts)
+	src, err := camera.Open(cfg, parts) //nolint:contextcheck // a stream goes on until Close
+	if errors.Is(err, camera.ErrNoOpenCV) {
+		return s.text(elsewhere, err)
+	}
 	if err != nil {
 		return s.last(err)
 	}
@@ -117,8 +120,12 @@ func (s *sender) last(err error) error {
 	if errors.Is(err, io.EOF) {
 		return s.send(header{kind: end}, nil)
 	}
+	return s.text(fault, err)
+}
+
+func (s *sender) text(k kind, err error) error {
 	text := []byte(err.Error())
-	return s.send(header{kind: fault}, text[:min(len(text), maxText)])
+	return s.send(header{kind: k}, text[:min(len(text), maxText)])
 }
 
 // write sends what comes until the exchange is closed. After a failure it only keeps the reader from waiting.

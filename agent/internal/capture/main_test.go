@@ -19,11 +19,14 @@ import (
 const childArgument = "be-a-capture-process"
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && (os.Args[1] == childArgument || os.Args[1] == counterArgument) {
+	if len(os.Args) == 2 && (os.Args[1] == childArgument || os.Args[1] == counterArgument || os.Args[1] == "capture") {
 		log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		video := opencv.Open
-		if os.Args[1] == counterArgument {
+		switch os.Args[1] {
+		case counterArgument:
 			video = openCounter
+		case "capture": // as xbm-agent, without OpenCV
+			video = nil
 		}
 		if err := capture.Child(context.Background(), os.Stdin, video, log); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -12,12 +12,13 @@ import (
 type kind uint32
 
 const (
-	hello  kind = iota + 1 // the process has started
-	opened                 // the source is open
-	frame                  // a picture: 3·width·height bytes follow
-	alive                  // the source has given a frame that is not passed on, since it came too early
-	fault                  // the source is lost: a text follows. The last message
-	end                    // the clip is at its end. The last message
+	hello     kind = iota + 1 // the process has started
+	opened                    // the source is open
+	frame                     // a picture: 3·width·height bytes follow
+	alive                     // the source has given a frame that is not passed on, since it came too early
+	fault                     // the source is lost: a text follows. The last message
+	end                       // the clip is at its end. The last message
+	elsewhere                 // only the program with OpenCV can read this source: a text follows. The last message
 )
 
 // magic begins each header. It changes with the format, so that an agent and a capture process that an upgrade has put

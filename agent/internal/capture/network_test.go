@@ -69,31 +69,44 @@ func (m *film) serveHTTP(conn net.Conn) {
 	}
 }
 
-// A network camera is read through FFmpeg, falls silent, is switched off and comes back, with the limits that are shipped.
+// A network camera is read through FFmpeg or without, falls silent, is switched off and comes back, with the limits that are
+// shipped.
 func TestNetworkCameras(t *testing.T) {
-	if err := opencv.Available(); err != nil {
-		t.Skip(err)
-	}
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
 	m := newFilm(t)
-	for kind, serve := range map[camera.Kind]func(net.Conn){camera.HTTP: m.serveHTTP, camera.RTSP: rtspCamera{m.next}.serve} {
-		t.Run(string(kind), func(t *testing.T) {
-			h := &host{address: "127.0.0.1:0", serve: serve}
+	for _, tt := range []struct {
+		name  string
+		kind  camera.Kind
+		serve func(net.Conn)
+		plain bool // without OpenCV
+	}{
+		{"http", camera.HTTP, m.serveHTTP, true},
+		{"http through FFmpeg", camera.HTTP, m.serveHTTP, false},
+		{"rtsp", camera.RTSP, rtspCamera{m.next}.serve, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := opencv.Available(); err != nil && !tt.plain {
+				t.Skip(err)
+			}
+			h := &host{address: "127.0.0.1:0", serve: tt.serve}
 			if err := h.on(); err != nil {
 				t.Fatal(err)
 			}
 			defer h.off()
 			defer m.silent.Store(false)
 			o := options(t, "")
-			o.Camera = camera.Config{Kind: kind, Address: fmt.Sprintf("%s://me:s3cret@%s/live", kind, h.address)}
+			if tt.plain {
+				o.Program = nil
+			}
+			o.Camera = camera.Config{Kind: tt.kind, Address: fmt.Sprintf("%s://me:s3cret@%s/live", tt.kind, h.address)}
 			o.Stall, o.Frozen = 4*time.Second, 4*time.Second
 			ctx, cancel := context.WithCancel(t.Context())
 			var running sync.WaitGroup
 			defer running.Wait()
 			defer cancel()
-			p := startPatient(ctx, t, &running, string(kind), o, 5*time.Second)
+			p := startPatient(ctx, t, &running, tt.name, o, 5*time.Second)
 			first := p.await(t, 30*time.Second, "the first frames", p.isFresh())
 
 			before := p.offline.Load()
@@ -113,7 +126,7 @@ func TestNetworkCameras(t *testing.T) {
 			}
 			on := p.await(t, 10*time.Second, "it is back after it was off", p.isFresh())
 			t.Logf("%s: first frames after %v; silence noticed after %v, over after %v; off noticed after %v, over after %v",
-				kind, first, silent, spoke, off, on)
+				tt.name, first, silent, spoke, off, on)
 		})
 	}
 }
