@@ -134,10 +134,6 @@ service() {
 # features sets what can be set, as somebody in Home Assistant does.
 features() {
   local camera=ha_test_top_shelf
-  if ! announced | jq -e 'any(endswith("/set_recognition"))' >/dev/null; then
-    say "commands are not taken: nothing can be set"
-    return
-  fi
   expect "what can be set" '(entity("top_shelf/set_recognition").state == "on") and (entity("top_shelf/set_threshold").state | tonumber > 0.3)'
   service switch/turn_off "{\"entity_id\": \"switch.${camera}_set_recognition\"}"
   expect "recognition is switched off" 'entity("top_shelf/set_recognition").state == "off"'

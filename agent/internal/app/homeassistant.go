@@ -43,7 +43,7 @@ func HomeNode(cfg *config.Config, b *board.Board, g *gallery.Gallery) homeassist
 	_, heat := b.Temperature()
 	n := homeassistant.Node{
 		Prefix: cfg.HomeAssistant.Prefix, Topics: mqtt.Topics{Base: cfg.MQTT.Base, Node: cfg.Node}, Version: cli.Version(),
-		Board: b.Model(), Heat: heat, Pictures: cfg.MQTT.PublishSnapshots, Cameras: slices.Sorted(maps.Keys(cfg.Cameras)),
+		Board: b.Model(), Heat: heat, Commands: cfg.MQTT.Commands, Pictures: cfg.MQTT.PublishSnapshots, Cameras: slices.Sorted(maps.Keys(cfg.Cameras)),
 	}
 	if g == nil {
 		return n

@@ -103,6 +103,7 @@ func TestHomeAssistantIsTold(t *testing.T) {
 	watched := cfg.Cameras["shelf"]
 	watched.Kind, watched.Address, watched.Watch = "dir", t.TempDir(), true // without an end
 	cfg.Cameras["shelf"] = watched
+	cfg.MQTT.Commands = true
 	home := hear(t, broker.URL(), "homeassistant/device/+/config")
 	seen := hear(t, broker.URL(), "xbm/board-1/identity/#")
 	a, stop := alive(t, cfg, g)
@@ -116,7 +117,12 @@ func TestHomeAssistantIsTold(t *testing.T) {
 	node := home.next(t, "xbm_board-1_")
 	check("at the start", node, []string{"seen_green-thing", "seen_red-thing", "seen_unknown"}, nil)
 	for range cfg.Cameras {
-		home.next(t, "xbm_board-1_")
+		camera := home.next(t, "xbm_board-1_")
+		for _, topic := range []string{"recognition/set", "threshold/set"} {
+			if !strings.Contains(string(camera.Payload), topic) {
+				t.Errorf("%s does not offer %s, though commands are taken", camera.Topic, topic)
+			}
+		}
 	}
 
 	fewer := g.Clone()
