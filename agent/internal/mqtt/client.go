@@ -6,8 +6,8 @@
 // after every connect. Samples (QoS 0) are dropped, and counted, while there is no connection.
 //
 // paho's own reconnecting completes a publish without a confirmation, so it is off: the Client makes a new paho
-// client for every connection and takes an event out of the outbox only after that same client had its PUBACK, and after
-// the connection has stood for a moment more (see settling).
+// client for every connection and takes an event out of the outbox only after that same client had its PUBACK. For a
+// moment more it remembers the event (see settling).
 package mqtt
 
 import (
@@ -42,7 +42,7 @@ type Config struct {
 	ConnectTimeout time.Duration // 5 s
 	WriteTimeout   time.Duration // 5 s
 	AckTimeout     time.Duration // 20 s without a PUBACK ends a connection
-	Settle         time.Duration // 1 s, for which the connection has to stand after a PUBACK before an event is given up
+	Settle         time.Duration // 1 s, for which the connection has to stand after a PUBACK; else the event is told again
 	BackoffMin     time.Duration // 500 ms
 	BackoffMax     time.Duration // 30 s
 	ReturnEvery    time.Duration // 5 min, after which a client at a fallback asks whether an earlier broker is back
@@ -169,7 +169,7 @@ func New(cfg Config, outbox Outbox, log *slog.Logger) (*Client, error) {
 		return nil, errors.New("new MQTT client: no status topic")
 	}
 	return &Client{
-		cfg: cfg, places: places, outbox: outbox, settle: settling{outbox: outbox, after: cfg.Settle}, log: log,
+		cfg: cfg, places: places, outbox: outbox, settle: settling{after: cfg.Settle}, log: log,
 		wake: make(chan struct{}, 1), sample: make(chan message, sampleBuffer), notice: make(chan message, noticeBuffer), retained: map[string]*state{},
 	}, nil
 }
@@ -250,13 +250,16 @@ func (c *Client) Notice(topic string, payload []byte) bool {
 func (c *Client) Stats() Stats {
 	s := Stats{
 		Connects: c.connects.Load(), Acknowledged: c.acknowledged.Load(),
-		DroppedSamples: c.dropped0.Load(), DroppedEvents: c.outbox.Dropped(), Queued: max(0, c.outbox.Len()-c.settle.len()),
+		DroppedSamples: c.dropped0.Load(), DroppedEvents: c.outbox.Dropped(), Queued: c.left(),
 	}
 	if n := int(c.number.Load()); n > 0 {
 		s.Connected, s.Broker, s.BrokerNumber = true, c.places[n-1].address, n
 	}
 	return s
 }
+
+// left returns how many events are to be sent, or sent again.
+func (c *Client) left() int { return c.outbox.Len() + c.settle.left() }
 
 func (c *Client) poke() {
 	select {
@@ -280,7 +283,7 @@ func (c *Client) Run(ctx context.Context) error {
 	beat := c.cfg.Watch()
 	defer beat.End()
 	order := turn{brokers: len(c.places), least: c.cfg.BackoffMin, most: c.cfg.BackoffMax, backoff: c.cfg.BackoffMin}
-	for ctx.Err() == nil || hard.Err() == nil && c.outbox.Len() > 0 {
+	for ctx.Err() == nil || hard.Err() == nil && c.left() > 0 {
 		beat.Beat()
 		at := c.places[order.at]
 		conn, err := c.connect(at)
@@ -298,6 +301,9 @@ func (c *Client) Run(ctx context.Context) error {
 		}
 		at.complaint.say("no connection to the broker; still trying", err, at.remedy(err)...)
 		c.rest(ctx, hard, order.next(conn != nil), beat)
+	}
+	if n := c.settle.left(); n > 0 {
+		c.log.Warn("the broker confirmed events just before it went: if it crashed, it may have lost them", "events", n)
 	}
 	n := c.outbox.Len()
 	switch {
@@ -321,7 +327,7 @@ func (c *Client) rest(ctx, hard context.Context, d time.Duration, beat Heartbeat
 			return
 		case <-hard.Done():
 			return
-		case <-drainSoon(ctx, c.outbox):
+		case <-drainSoon(ctx, c.left()):
 			return
 		case <-turn.C:
 			beat.Beat()
@@ -330,8 +336,8 @@ func (c *Client) rest(ctx, hard context.Context, d time.Duration, beat Heartbeat
 }
 
 // drainSoon ends the wait for a broker at the end of the program when there is nothing to wait for.
-func drainSoon(ctx context.Context, outbox Outbox) <-chan struct{} {
-	if outbox.Len() == 0 {
+func drainSoon(ctx context.Context, left int) <-chan struct{} {
+	if left == 0 {
 		return ctx.Done()
 	}
 	return nil
@@ -373,9 +379,10 @@ func (c *Client) serve(ctx, hard context.Context, conn *connection, beat Heartbe
 	defer stop()
 	err := c.pump(ctx, hard, conn, back, beat)
 	if err == nil || errors.Is(err, errReturn) { // the broker is there
-		c.gone(conn, true)
+		c.settle.done()
+	} else {
+		c.settle.lost()
 	}
-	c.settle.lost()
 	c.number.Store(0)
 	conn.client.Disconnect(quiesce)
 	return err

@@ -88,7 +88,7 @@ func is(topic, payload string) func(mqtt.Message) bool {
 func fast(url string) mqtt.Config {
 	return mqtt.Config{
 		Broker: url, StatusTopic: "b/n/status", BackoffMin: 5 * time.Millisecond, BackoffMax: 50 * time.Millisecond,
-		WriteTimeout: 200 * time.Millisecond, AckTimeout: 200 * time.Millisecond, Settle: time.Millisecond, ConnectTimeout: 2 * time.Second, DrainTimeout: patience,
+		WriteTimeout: 200 * time.Millisecond, AckTimeout: 200 * time.Millisecond, Settle: 20 * time.Millisecond, ConnectTimeout: 2 * time.Second, DrainTimeout: patience,
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // flight is a message that waits for its PUBACK.
 type flight struct {
 	token paho.Token
-	done  func() // once confirmed; nil when there is nothing to do then
+	done  func() error // once confirmed; nil when there is nothing to do then
 	since time.Time
 }
 
@@ -23,7 +23,8 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, back <-chan s
 	c.restate()
 	var flights []flight
 	sent := uint64(0) // the newest event given to this connection
-	publish := func(topic string, qos byte, retained bool, payload []byte, done func()) {
+	again := slices.Clone(c.settle.again)
+	publish := func(topic string, qos byte, retained bool, payload []byte, done func() error) {
 		flights = append(flights, flight{conn.client.Publish(topic, qos, retained, payload), done, time.Now()})
 	}
 	publish(c.cfg.StatusTopic, 1, true, []byte(online), nil)
@@ -42,16 +43,28 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, back <-chan s
 				publish(topic, s.qos, true, s.payload, c.forgets(topic, s))
 				continue
 			}
+			if len(again) > 0 {
+				r := again[0]
+				again = again[1:]
+				publish(r.Topic, 1, false, r.Payload, func() error {
+					c.settle.confirmedAgain(r)
+					return nil
+				})
+				continue
+			}
 			records := c.outbox.Peek(sent, maxInFlight-len(flights))
 			if len(records) == 0 {
 				break
 			}
 			for _, r := range records {
-				publish(r.Topic, 1, false, r.Payload, func() { c.settle.confirmed(r.Seq) })
+				publish(r.Topic, 1, false, r.Payload, func() error {
+					c.settle.keep(r)
+					return c.outbox.Ack(r.Seq)
+				})
 				sent = r.Seq
 			}
 		}
-		if ctx.Err() != nil && len(flights) == 0 && c.outbox.Len() <= c.settle.len() && len(c.notice) == 0 { // one that is not ready yet will be in a moment
+		if ctx.Err() != nil && len(flights) == 0 && c.left() == 0 && len(c.notice) == 0 { // one that is not ready yet will be in a moment
 			c.goodbye(conn)
 			return nil
 		}
@@ -73,7 +86,9 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, back <-chan s
 				return fmt.Errorf("publish: %w", err)
 			}
 			if done := flights[0].done; done != nil {
-				done()
+				if err := done(); err != nil {
+					conn.to.log.Error("a confirmed event stays in the outbox and will be sent twice", "error", err)
+				}
 			}
 			c.acknowledged.Add(1)
 			flights = flights[1:]
@@ -86,7 +101,7 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, back <-chan s
 		case err := <-conn.lost:
 			return fmt.Errorf("connection lost: %w", err)
 		case <-timeout.C:
-			c.gone(conn, false)
+			c.settle.forget()
 			if len(flights) > 0 && time.Since(flights[0].since) > c.cfg.AckTimeout {
 				return fmt.Errorf("the broker has not confirmed a message for %v", c.cfg.AckTimeout)
 			}
@@ -98,13 +113,6 @@ func (c *Client) pump(ctx, hard context.Context, conn *connection, back <-chan s
 			c.goodbye(conn)
 			return nil
 		}
-	}
-}
-
-// gone takes events out of the outbox that were confirmed a while ago, or all that were.
-func (c *Client) gone(conn *connection, all bool) {
-	if err := c.settle.over(all); err != nil {
-		conn.to.log.Error("confirmed events stay in the outbox and will be sent twice", "error", err)
 	}
 }
 
@@ -156,11 +164,11 @@ func (c *Client) nextState() (topic string, value state, ok bool) {
 }
 
 // forgets returns what is to be done when the broker has confirmed a value: nothing, but for one that was cleared.
-func (c *Client) forgets(topic string, value state) func() {
+func (c *Client) forgets(topic string, value state) func() error {
 	if value.gone == nil {
 		return nil
 	}
-	return func() {
+	return func() error {
 		c.mu.Lock()
 		same := c.retained[topic] != nil && c.retained[topic].version == value.version
 		if same {
@@ -171,5 +179,6 @@ func (c *Client) forgets(topic string, value state) func() {
 		if same {
 			value.gone()
 		}
+		return nil
 	}
 }
