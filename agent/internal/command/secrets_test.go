@@ -25,8 +25,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mochi-mqtt/server/v2/hooks/auth"
-
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/mqtt/brokertest"
 	"xbmedge/internal/bundle/bundletest"
@@ -195,7 +193,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	program := programs(t)
 	model := bundletest.Write(t, bundletest.Model(t, 1), nil, nil)
 	things := newShelf(t, model).gallery
-	locked := brokertest.Start(t, "127.0.0.1:0", auth.AuthRule{Username: "nobody", Password: "else", Allow: true})
+	locked := brokertest.Start(t, "127.0.0.1:0", brokertest.User{Name: "nobody", Password: "else"})
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="cam"`)
 		w.WriteHeader(http.StatusUnauthorized)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/mochi-mqtt/server/v2/hooks/auth"
 	"go.uber.org/goleak"
 
 	"xbmedge/agent/internal/mqtt"
@@ -316,7 +315,7 @@ func TestClientEndsInTimeWithoutABroker(t *testing.T) {
 
 func TestClientLogsIn(t *testing.T) {
 	noLeaks(t)
-	broker := brokertest.Start(t, "127.0.0.1:0", auth.AuthRule{Username: "board", Password: "s3cret", Allow: true})
+	broker := brokertest.Start(t, "127.0.0.1:0", brokertest.User{Name: "board", Password: "s3cret"})
 	for _, tt := range []struct {
 		name   string
 		change func(*mqtt.Config)
@@ -355,7 +354,7 @@ func TestListenRefusesTopics(t *testing.T) {
 
 func TestListenSaysThatThePasswordIsWrong(t *testing.T) {
 	noLeaks(t)
-	broker := brokertest.Start(t, "127.0.0.1:0", auth.AuthRule{Username: "board", Password: "s3cret", Allow: true})
+	broker := brokertest.Start(t, "127.0.0.1:0", brokertest.User{Name: "board", Password: "s3cret"})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var said lines

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mochi-mqtt/server/v2/hooks/auth"
-
 	"xbmedge/agent/internal/mqtt"
 	"xbmedge/agent/internal/mqtt/brokertest"
 )
@@ -21,7 +19,7 @@ import (
 func TestProbe(t *testing.T) {
 	noLeaks(t)
 	open := brokertest.Start(t, "127.0.0.1:0")
-	closed := brokertest.Start(t, "127.0.0.1:0", auth.AuthRule{Username: "me", Password: "right", Allow: true})
+	closed := brokertest.Start(t, "127.0.0.1:0", brokertest.User{Name: "me", Password: "right"})
 	mute, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections and hangs up
 	if err != nil {
 		t.Fatal(err)

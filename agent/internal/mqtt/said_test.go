@@ -6,8 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/mochi-mqtt/server/v2/hooks/auth"
 )
 
 // said keeps what is logged, all of it.
@@ -50,9 +48,4 @@ func (s *said) wait(t *testing.T, one, other string) {
 		}
 		return false
 	})
-}
-
-// user is a rule that lets somebody in.
-func user(name, password string) auth.AuthRule {
-	return auth.AuthRule{Username: auth.RString(name), Password: auth.RString(password), Allow: true}
 }

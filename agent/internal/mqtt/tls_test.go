@@ -239,7 +239,7 @@ func TestTLSFilesAreReadAnew(t *testing.T) {
 func TestPasswordIsReadAnew(t *testing.T) {
 	noLeaks(t)
 	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	first := brokertest.Start(t, addr, user("porch", "this year's"))
+	first := brokertest.Start(t, addr, brokertest.User{Name: "porch", Password: "this year's"})
 	cfg := fast("tcp://" + addr)
 	cfg.Username, cfg.Password = "porch", "of the start"
 	password := make(chan string, 1)
@@ -256,7 +256,7 @@ func TestPasswordIsReadAnew(t *testing.T) {
 	c, stop := startLogged(t, cfg, mqtt.NewMemoryOutbox(10, 1), said.log())
 	await(t, "a connection", func() bool { return c.Stats().Connected })
 	first.Stop()
-	brokertest.Start(t, addr, user("porch", "next year's"))
+	brokertest.Start(t, addr, brokertest.User{Name: "porch", Password: "next year's"})
 	said.wait(t, "refuses the user name or password", "correct mqtt.username")
 	<-password
 	password <- ""

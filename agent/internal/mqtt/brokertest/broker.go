@@ -22,9 +22,12 @@ type Broker struct {
 	once   sync.Once
 }
 
-// Start runs a broker on an address, 127.0.0.1:0 for any port, until Stop or the test's end. rules are its users; none
-// lets everybody in.
-func Start(t testing.TB, addr string, rules ...auth.AuthRule) *Broker {
+// User is one whom a broker lets in.
+type User struct{ Name, Password string }
+
+// Start runs a broker on an address, 127.0.0.1:0 for any port, until Stop or the test's end. It lets in users alone, or
+// everybody where there are none.
+func Start(t testing.TB, addr string, users ...User) *Broker {
 	t.Helper()
 	socket, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -33,6 +36,10 @@ func Start(t testing.TB, addr string, rules ...auth.AuthRule) *Broker {
 	b := &Broker{Addr: socket.Addr().String(), door: &door{Listener: socket}, server: broker.New(&broker.Options{
 		Logger: slog.New(slog.DiscardHandler), InlineClient: true,
 	})}
+	var rules auth.AuthRules
+	for _, u := range users {
+		rules = append(rules, auth.AuthRule{Username: auth.RString(u.Name), Password: auth.RString(u.Password), Allow: true})
+	}
 	if len(rules) == 0 {
 		err = b.server.AddHook(new(auth.AllowHook), nil)
 	} else {
