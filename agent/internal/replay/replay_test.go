@@ -266,7 +266,7 @@ func TestPhotosBeforeAShakyCamera(t *testing.T) {
 	cfg := settings()
 	cfg.Presence.Detail = 4 // the photos are shown from further away than a thing held close
 	stats, err := replay.Run(t.Context(), func(context.Context) (pipeline.Source, error) {
-		src, err := camera.Open(camera.Config{Kind: camera.File, Address: path}, camera.Parts{Log: slog.New(slog.DiscardHandler)})
+		src, err := camera.Open(camera.Config{Kind: camera.File, Address: path}, camera.Parts{Log: slog.New(slog.DiscardHandler)}) //nolint:contextcheck // a stream goes on until Close
 		return shaky{cameraSource{src}, rand.New(rand.NewPCG(5, 5))}, err
 	}, replay.Options{
 		Pipeline: cfg, FPS: 10, Embedder: e, Matcher: matcher, Strangers: store, Log: slog.New(slog.DiscardHandler),
