@@ -4,8 +4,8 @@
 #   DATA=DIR            photos in DIR/train/<class>/ and DIR/test/<class>/; those of train calibrate
 #   RUNS="DIR …"        finished runs of xbm-train, for example of three seeds; RUN= is one
 #   TENSORFLOW=PYTHON   a Python with TensorFlow (pip install tensorflow-cpu): its converter beside ours, of the same
-#                       weights, on the same photos. Its seconds are those of convert() alone, without the start, the
-#                       building of the graph and the photos; ours have all of them
+#                       weights, on the same photos. Its seconds are those of convert() alone, and with the start and the
+#                       building of the graph; ours have both, and the decoding of the photos
 #   SAMPLES=N           calibration photos (default 200)
 #   ONLY=…              one of: quality time tensorflow
 #
@@ -94,6 +94,6 @@ if wanted tensorflow && [[ -n ${TENSORFLOW:-} ]]; then
           " | \($seconds) | \($peak) | \($bytes | tonumber / 1e4 | round / 100) | \($times[0].timings[$side][0].median_ms) | \($taken) |"' "$2.json"
     }
     row xbm-convert "$ours" "$(jq -r '"\(.seconds * 100 | round / 100) (\(.cpu_seconds * 100 | round / 100))"' "$out/$name.json")" "$(jq '.peak_rss / 1e6 | round' "$out/$name.json")" old
-    row TensorFlow "$theirs" "$(jq -r '"\(.conversion_seconds) (\(.cpu_seconds))"' "$out/$name-tensorflow.json")" "$(jq '.peak_mb | round' "$out/$name-tensorflow.json")" new
+    row TensorFlow "$theirs" "$(jq -r '"\(.conversion_seconds) (\(.cpu_seconds); with the start, \(.total_seconds))"' "$out/$name-tensorflow.json")" "$(jq '.peak_mb | round' "$out/$name-tensorflow.json")" new
   done
 fi
