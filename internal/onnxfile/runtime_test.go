@@ -105,6 +105,9 @@ func network(t *testing.T, name string, size int, pooling nn.Pooling) (*nn.Netwo
 }
 
 func TestRuntimeEqualsTFLite(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long with the race detector; runs without it")
+	}
 	for _, tt := range []struct {
 		name    string
 		size    int

@@ -10,6 +10,9 @@ import (
 // TestDamagedModels reads models whose operators have been exchanged, connected otherwise and set otherwise: each gives
 // an error, or a network that fits its weights and can be written.
 func TestDamagedModels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long with the race detector; runs without it")
+	}
 	ops := []Op{
 		Add, AveragePool2D, Concatenation, Conv2D, DepthwiseConv2D, Dequantize, FullyConnected, L2Normalization, Logistic, MaxPool2D, Mul, Relu,
 		Relu6, Reshape, Softmax, Pad, Mean, Sub, Div, Squeeze, Maximum, Minimum, ExpandDims, Pow, HardSwish,

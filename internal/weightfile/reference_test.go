@@ -154,6 +154,9 @@ func picture(size int) []float32 {
 // TestNetworksEqualTheirMakers holds names, shapes, padding, normalisation, batch norms and every layer against
 // PyTorch's result, with batch norms of the network's own and with folded ones.
 func TestNetworksEqualTheirMakers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long with the race detector; runs without it")
+	}
 	if err := tflite.Available(); err != nil {
 		t.Skip("needs TensorFlow Lite: ", err)
 	}

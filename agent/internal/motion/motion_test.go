@@ -123,6 +123,9 @@ func TestSlowMovementAddsUp(t *testing.T) {
 }
 
 func TestWhatStaysBecomesBackground(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long with the race detector; runs without it")
+	}
 	d := New(config())
 	for i := range 20 {
 		d.Look(room(320, 240, uint64(i), 0))

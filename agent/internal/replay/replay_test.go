@@ -227,6 +227,9 @@ func (s cameraSource) Read(ctx context.Context, f *pipeline.Frame) error {
 // Real photos of things that are enrolled and of things that are not, one after another before a shaky camera, with a
 // bare wall between them: each is told once, by its own name or as unknown, and never by another's for long.
 func TestPhotosBeforeAShakyCamera(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long with the race detector; runs without it")
+	}
 	e := mobileNet(t)
 	list, err := photos.List(testdata.Dir(t, "grocery/test"))
 	if err != nil {

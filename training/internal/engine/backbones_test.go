@@ -13,6 +13,9 @@ import (
 // TestBackbonesEqualTFLite holds every backbone, with batch norms, against the folded float model on TensorFlow Lite,
 // which the tests of weightfile hold against PyTorch.
 func TestBackbonesEqualTFLite(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long with the race detector; runs without it")
+	}
 	if err := tflite.Available(); err != nil {
 		t.Skip("needs TensorFlow Lite: ", err)
 	}

@@ -130,6 +130,9 @@ func TestConvolutionsEqualTheirDefinition(t *testing.T) {
 
 // TestPretrainedEqualsReference holds the forward pass of the ImageNet weights against ONNX Runtime's.
 func TestPretrainedEqualsReference(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long with the race detector; runs without it")
+	}
 	refs := testdata.References(t)
 	w, err := nn.ReadSafetensors(testdata.File(t, "mobilenetv2/mobilenetv2_1.0_224_tf_folded.safetensors"))
 	if err != nil {

@@ -60,6 +60,9 @@ func hashes(t *testing.T, root string) map[string]string {
 }
 
 func TestSameSeedSameBytes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long with the race detector, and one goroutine: runs without it")
+	}
 	root := t.TempDir()
 	run := func(name string, workers int, seed uint64) map[string]string {
 		o := small(filepath.Join(root, name))
