@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"xbmedge/internal/nn"
+	"xbmedge/internal/retrieval"
 	"xbmedge/internal/tflitefile"
 )
 
@@ -50,27 +51,10 @@ func feedBack(ints []int8, values []float32, scale float32, c int, k kernel, r [
 	for p := k.perOutput - 1; p >= 0; p-- {
 		at, row := k.index(c, p), r[p]
 		w := float64(values[at]) / float64(scale)
-		sum := dot(row[1:], errs[p+1:])
+		sum := retrieval.Dot(row[1:], errs[p+1:])
 		ints[at] = nearest(w + sum/row[0])
 		errs[p] = w - float64(ints[at])
 	}
-}
-
-// dot sums in four parts, which the processor need not wait for one after the other.
-func dot(a, b []float64) float64 {
-	var s0, s1, s2, s3 float64
-	b = b[:len(a)]
-	i := 0
-	for ; i+4 <= len(a); i += 4 {
-		s0 += a[i] * b[i]
-		s1 += a[i+1] * b[i+1]
-		s2 += a[i+2] * b[i+2]
-		s3 += a[i+3] * b[i+3]
-	}
-	for ; i < len(a); i++ {
-		s0 += a[i] * b[i]
-	}
-	return s0 + s1 + s2 + s3
 }
 
 // moments returns the upper triangle of the second moments of what an operator's weights are multiplied with, row p

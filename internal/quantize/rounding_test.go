@@ -40,19 +40,6 @@ func TestFactor(t *testing.T) {
 	}
 }
 
-func TestDot(t *testing.T) {
-	for n := range 10 {
-		a, b, want := make([]float64, n), make([]float64, n), 0.0
-		for i := range n {
-			a[i], b[i] = float64(i+1), float64(i-3)
-			want += a[i] * b[i]
-		}
-		if got := dot(a, b); got != want {
-			t.Errorf("%d values: %g, want %g", n, got, want)
-		}
-	}
-}
-
 // Ranges that cut a tenth of the values shift the means of all that follows. The empirical correction must take most of
 // it back, the analytic one cannot; the network pads symmetrically, so the maps its convolutions see are wider than
 // those whose means are known.

@@ -81,9 +81,9 @@ func Normalize(v []float32) {
 }
 
 // Dot returns the inner product of two slices of the same length. Four sums let the processor overlap the additions.
-func Dot(a, b []float32) float32 {
+func Dot[T float32 | float64](a, b []T) T {
 	b = b[:len(a)]
-	var s0, s1, s2, s3 float32
+	var s0, s1, s2, s3 T
 	i := 0
 	for ; i+4 <= len(a); i += 4 {
 		s0 += a[i] * b[i]

@@ -340,3 +340,16 @@ func BenchmarkRecall(b *testing.B) {
 		}
 	}
 }
+
+func TestDot(t *testing.T) {
+	for n := range 10 {
+		a, b, want := make([]float64, n), make([]float64, n), 0.0
+		for i := range n {
+			a[i], b[i] = float64(i+1), float64(i-3)
+			want += a[i] * b[i]
+		}
+		if got := Dot(a, b); got != want {
+			t.Errorf("%d values: %g, want %g", n, got, want)
+		}
+	}
+}

@@ -2,10 +2,8 @@ package pipeline
 
 import (
 	"testing"
-	"time"
 
 	"xbmedge/internal/gallery"
-	"xbmedge/internal/vision"
 )
 
 // A camera whose recognition is off embeds nothing, what was in view has left, and what is there when it is on again is
@@ -18,15 +16,7 @@ func TestRecognitionIsSwitched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &Frame{Frame: vision.NewFrame(320, 240)}
-	process := func(frames int) (embedded int) {
-		before := e.calls
-		for range frames {
-			f.Captured = f.Captured.Add(time.Second)
-			c.process(f)
-		}
-		return e.calls - before
-	}
+	process := still(c, e)
 	process(10)
 	c.SetRecognition(false)
 	if n := process(20); n != 0 {

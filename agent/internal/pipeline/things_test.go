@@ -256,15 +256,7 @@ func TestGateOpensForOnlookersAndAnotherGallery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &Frame{Frame: vision.NewFrame(320, 240)}
-	process := func(frames int) (embedded int) {
-		before := e.calls
-		for range frames {
-			f.Captured = f.Captured.Add(time.Second)
-			c.process(f)
-		}
-		return e.calls - before
-	}
+	process := still(c, e)
 	process(20) // until it is settled
 	if n := process(10); n != 0 || o.saw != 0 {
 		t.Fatalf("%d of 10 frames without movement embedded, %d seen", n, o.saw)
@@ -473,5 +465,18 @@ func TestRegionsAllocateNothing(t *testing.T) {
 		if s := c.Stats(); s.Covered < 100 {
 			t.Errorf("%s: only %d frames were embedded", kind.Kind, s.Covered)
 		}
+	}
+}
+
+// still returns what shows a camera the same picture, a second apart, and says how often it was embedded.
+func still(c *Camera, e *stripes) func(frames int) (embedded int) {
+	f := &Frame{Frame: vision.NewFrame(320, 240)}
+	return func(frames int) (embedded int) {
+		before := e.calls
+		for range frames {
+			f.Captured = f.Captured.Add(time.Second)
+			c.process(f)
+		}
+		return e.calls - before
 	}
 }
