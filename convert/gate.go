@@ -47,9 +47,9 @@ func refusal(r *report.Report, drop float64, out string) error {
 	if r.Method == string(quantize.Auto) {
 		other = "--float-worst 3"
 	}
-	return fmt.Errorf("int8 loses %.4f of recall@1 (%.4f in float, %.4f in int8), more than the %.4f that --max-recall-drop "+
-		"allows, so %s is not written. The layers that add most of the error: %s. "+
+	return fmt.Errorf("int8 loses %.4f of recall@1 (%.4f in float, %.4f in int8; one of the %d test photos is %.4f), more than the %.4f that "+
+		"--max-recall-drop allows, so %s is not written. The layers that add most of the error: %s. "+
 		"Try %s, more, or more typical, photos in --calib (%d were used), a run whose tail learned on the int8 "+
 		"trunk (network.trunk: int8), or allow more with --max-recall-drop",
-		drop, *r.RecallAt1Float, *r.RecallAt1Int8, r.MaxRecallDrop, out, strings.Join(names, ", "), other, r.Samples)
+		drop, *r.RecallAt1Float, *r.RecallAt1Int8, r.Queries, 1/float64(max(r.Queries, 1)), r.MaxRecallDrop, out, strings.Join(names, ", "), other, r.Samples)
 }
