@@ -29,7 +29,6 @@ type Index struct {
 	// rounding is more than what Dot's sums, four of a quarter of the products each, and the bounds themselves may be off
 	// by for vectors of length 1.
 	rounding float32
-	dot      func(dst []int32, query []int16, codes []int8)
 }
 
 // bound is what the code of one vector says of it: a value of the code stands for scale, length is |x̂| and error |x−x̂|.
@@ -53,11 +52,8 @@ func NewIndex(e Embeddings, sizes []int) (*Index, error) {
 	n := e.Len()
 	x := &Index{
 		dim: e.Dim, padded: (e.Dim + codeWidth - 1) / codeWidth * codeWidth, rows: e.Data,
-		bounds: make([]bound, n), starts: make([]int, 1, len(sizes)+1), dot: codesPlain,
+		bounds: make([]bound, n), starts: make([]int, 1, len(sizes)+1),
 		rounding: 2e-5 + float32(e.Dim)*2e-8,
-	}
-	if vectorUnit() {
-		x.dot = codesVector
 	}
 	at := 0
 	for _, size := range sizes {
@@ -176,7 +172,7 @@ func (s *Search) compare(query []float32) {
 	s.searched = encode(s.code, query)
 	for at := 0; at < len(s.approx); at += codeBlock {
 		n := min(codeBlock, len(s.approx)-at)
-		x.dot(s.sums[:n], s.code, x.codes[at*x.padded:(at+n)*x.padded])
+		CodeProducts(s.sums[:n], s.code, x.codes[at*x.padded:(at+n)*x.padded])
 		for i, sum := range s.sums[:n] {
 			s.approx[at+i] = float32(sum) * s.searched.scale * x.bounds[at+i].scale
 		}

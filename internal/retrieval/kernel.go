@@ -53,6 +53,16 @@ func countPlain(counts []int, scores, thresholds []float32) {
 	}
 }
 
+// CodeProducts fills dst with the inner products of a query's code and those of vectors that lie one after another. A code
+// has len(query) values, a multiple of 16; the sums must stay within 32 bits.
+func CodeProducts(dst []int32, query []int16, codes []int8) {
+	if vectorUnit() {
+		codesVector(dst, query, codes)
+	} else {
+		codesPlain(dst, query, codes)
+	}
+}
+
 // codesPlain fills dst with the inner products of a query's code and those of vectors that lie one after another. A code
 // has len(query) values.
 func codesPlain(dst []int32, query []int16, codes []int8) {

@@ -4,7 +4,10 @@ package retrieval
 
 import "simd/archsimd"
 
-// vectorUnit says whether this processor has what dotVector and countVector need.
+// The kernels clear the upper halves of the registers when they are done: left as they are, every scalar operation on
+// floating point that follows waits for the one before it.
+
+// vectorUnit says whether this processor has what the kernels here need.
 func vectorUnit() bool { return archsimd.X86.AVX2() && archsimd.X86.FMA() }
 
 // dotVector is dotPlain with AVX2 and fused multiply-adds. Every sum is taken in one lane, from the first dimension to
@@ -32,6 +35,7 @@ func dotVector(dst []float32, stride int, rows, panel []float32) {
 	c21.StoreSlice(dst[2*stride+8:])
 	c30.StoreSlice(dst[3*stride:])
 	c31.StoreSlice(dst[3*stride+8:])
+	archsimd.ClearAVXUpperBits()
 }
 
 // countVector is countPlain with AVX2: it compares every score with every threshold, four thresholds at a time.
@@ -69,6 +73,7 @@ func countVector(counts []int, scores, thresholds []float32) {
 			}
 		}
 	}
+	archsimd.ClearAVXUpperBits()
 }
 
 // codesVector is codesPlain with AVX2: sixteen products at a time, added in pairs, of four vectors in turn. It gives the
@@ -91,6 +96,7 @@ func codesVector(dst []int32, query []int16, codes []int8) {
 		s.GetLo().Add(s.GetHi()).Store((*[4]int32)(dst))
 		dst, codes = dst[4:], codes[4*n:]
 	}
+	archsimd.ClearAVXUpperBits()
 	codesPlain(dst, query, codes)
 }
 

@@ -4,7 +4,10 @@ package vision
 
 import "simd/archsimd"
 
-// vectorUnit says whether this processor has what rowVector and columnVector need.
+// The kernels clear the upper halves of the registers when they are done: left as they are, every scalar operation on
+// floating point that follows waits for the one before it.
+
+// vectorUnit says whether this processor has what the kernels here need.
 func vectorUnit() bool { return archsimd.X86.AVX2() }
 
 // lanes says where the bytes of four neighbouring RGB pixels go: pixels 0 and 1 to the lower half, 2 and 3 to the upper,
@@ -40,6 +43,7 @@ func rowVector(k *filter, dst, src []byte) {
 		d := dst[3*i : 3*i+3 : 3*i+3]
 		d[0], d[1], d[2] = byte(rgb.GetElem(0)), byte(rgb.GetElem(1)), byte(rgb.GetElem(2))
 	}
+	archsimd.ClearAVXUpperBits()
 	rowFrom(k, dst, src, safe)
 }
 
@@ -71,4 +75,5 @@ func columnVector(out, rows []byte, weights, sums []int32) {
 		hi := words.GetHi().AsUint8x16().PermuteOrZero(narrow).AsUint32x4() // a4…7 b4…7
 		lo.InterleaveLo(hi).AsUint8x16().Store((*[step]byte)(out[i:]))      // a0…3 a4…7 b0…3 b4…7
 	}
+	archsimd.ClearAVXUpperBits()
 }
