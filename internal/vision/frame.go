@@ -83,10 +83,18 @@ func Float32(dst []float32, f Frame) error {
 		return err
 	}
 	for i, p := range f.Pix {
-		dst[i] = float32(p)/127.5 - 1
+		dst[i] = inputs[p]
 	}
 	return nil
 }
+
+// inputs is what Float32 makes of each value of a pixel.
+var inputs = func() (values [256]float32) {
+	for p := range values {
+		values[p] = float32(p)/127.5 - 1
+	}
+	return values
+}()
 
 // Uint8 copies the pixels. It returns an error when dst does not have one element for each byte of f.
 func Uint8(dst []uint8, f Frame) error {
