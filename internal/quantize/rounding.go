@@ -35,48 +35,53 @@ func (q *quantizer) round(op *tflitefile.Operator, k kernel, values, scales []fl
 			}
 		}
 	case k.depthwise:
-		parallel(k.outputs, func(c int) { feedBack(ints, values, scales[c], c, k, factor(q.steps.moments(op, k, c), false)) })
+		parallel(k.outputs, func(c int) { feedBack(ints, values, scales, c, c+1, k, factor(q.steps.moments(op, k, c), false)) })
 	default:
 		r := factor(q.steps.moments(op, k, 0), true)
-		parallel(k.outputs, func(c int) { feedBack(ints, values, scales[c], c, k, r) })
+		parallel((k.outputs+lanes-1)/lanes, func(block int) {
+			feedBack(ints, values, scales, block*lanes, min((block+1)*lanes, k.outputs), k, r)
+		})
 	}
 	return ints
 }
 
 func nearest(v float64) int8 { return int8(min(max(math.Round(v), -127), 127)) }
 
-// feedBack rounds the weights of output c, the last first.
-func feedBack(ints []int8, values []float32, scale float32, c int, k kernel, r [][]float64) {
-	errs := make([]float64, k.perOutput)
+// feedBack rounds the weights of the outputs from first to before end, at most lanes of them, the last weight first.
+func feedBack(ints []int8, values, scales []float32, first, end int, k kernel, r [][]float64) {
+	errs := make([]float64, k.perOutput*lanes)
 	for p := k.perOutput - 1; p >= 0; p-- {
-		at, row := k.index(c, p), r[p]
-		w := float64(values[at]) / float64(scale)
-		sum := retrieval.Dot(row[1:], errs[p+1:])
-		ints[at] = nearest(w + sum/row[0])
-		errs[p] = w - float64(ints[at])
+		row := r[p]
+		sums := weigh(row[1:], errs[(p+1)*lanes:])
+		for c := first; c < end; c++ {
+			at := k.index(c, p)
+			w := float64(values[at]) / float64(scales[c])
+			ints[at] = nearest(w + sums[c-first]/row[0])
+			errs[p*lanes+c-first] = w - float64(ints[at])
+		}
 	}
 }
 
 // moments returns the upper triangle of the second moments of what an operator's weights are multiplied with, row p
 // beginning at its diagonal; of a depthwise one, of channel c.
 func (s *stepper) moments(op *tflitefile.Operator, k kernel, c int) [][]float64 {
-	w := newWindow(s.model, op, k)
-	n := k.perOutput
-	pixels := samplePixels
-	if k.depthwise {
-		pixels = depthwisePixels
-	}
-	var columns [][]int32
-	for f, data := range s.values[op.Inputs[0]] {
-		stride := max(w.pixels()/pixels, 1) | 1
-		for p := s.numbers[f] % stride; p < w.pixels(); p += stride {
-			column := make([]int32, n)
-			w.column(column, data, p, c)
-			columns = append(columns, column)
+	codes, count := s.columns(op, k, c)
+	n, length := k.perOutput, len(codes)/k.perOutput
+	zero := int16(s.model.Tensors[op.Inputs[0]].Quant.ZeroPoint[0])
+	out := make([][]float64, n)
+	row := func(i int) {
+		query, sum := make([]int16, length), int32(0)
+		for m, code := range codes[i*length : i*length+count] {
+			query[m] = int16(code) - zero
+			sum += int32(query[m])
+		}
+		products := make([]int32, n-i)
+		retrieval.CodeProducts(products, query, codes[i*length:])
+		out[i] = make([]float64, n-i)
+		for j, product := range products {
+			out[i][j] = float64(product-int32(zero)*sum) / float64(count)
 		}
 	}
-	out := make([][]float64, n)
-	row := func(i int) { out[i] = products(columns, i) }
 	if k.depthwise { // its channels are shared out already
 		for i := range n {
 			row(i)
@@ -95,33 +100,30 @@ func (s *stepper) moments(op *tflitefile.Operator, k kernel, c int) [][]float64 
 	return out
 }
 
-// products returns the mean products of element i of the columns with the elements from i on. Four columns at a time:
-// the sums are read and written once for them.
-func products(columns [][]int32, i int) []float64 {
-	sums := make([]int64, len(columns[0])-i)
-	var at int
-	for ; at+4 <= len(columns); at += 4 {
-		a, b, c, d := columns[at][i:], columns[at+1][i:], columns[at+2][i:], columns[at+3][i:]
-		va, vb, vc, vd := a[0], b[0], c[0], d[0]
-		if va|vb|vc|vd == 0 {
-			continue
-		}
-		a, b, c, d = a[:len(sums)], b[:len(sums)], c[:len(sums)], d[:len(sums)]
-		for j := range sums {
-			sums[j] += int64(va*a[j] + vb*b[j] + vc*c[j] + vd*d[j])
+// columns returns the integers that each weight of an operator is multiplied with at the pixels looked at, [perOutput]
+// [count], filled up to what retrieval.CodeProducts takes.
+func (s *stepper) columns(op *tflitefile.Operator, k kernel, c int) (codes []int8, count int) {
+	const group = 16
+	w := newWindow(s.model, op, k)
+	pixels := samplePixels
+	if k.depthwise {
+		pixels = depthwisePixels
+	}
+	stride := max(w.pixels()/pixels, 1) | 1
+	frames := s.values[op.Inputs[0]]
+	for f := range frames {
+		count += (w.pixels() - s.numbers[f]%stride + stride - 1) / stride
+	}
+	length := (count + group - 1) / group * group
+	codes = make([]int8, k.perOutput*length)
+	m := 0
+	for f, data := range frames {
+		for p := s.numbers[f] % stride; p < w.pixels(); p += stride {
+			w.column(codes[m:], length, data, p, c)
+			m++
 		}
 	}
-	for ; at < len(columns); at++ {
-		v := columns[at][i]
-		for j, o := range columns[at][i:] {
-			sums[j] += int64(v * o)
-		}
-	}
-	out := make([]float64, len(sums))
-	for j, s := range sums {
-		out[j] = float64(s) / float64(len(columns))
-	}
-	return out
+	return codes, count
 }
 
 // factor returns R of the matrix Rᵀ·R, upper triangular like what it is given (Cholesky); share lets it use several
@@ -135,10 +137,7 @@ func factor(a [][]float64, share bool) [][]float64 {
 		}
 		a[i][0] = pivot
 		below := func(k int) {
-			f, from, to := a[i][k-i], a[i][k-i:], a[k]
-			for j := range to {
-				to[j] -= f * from[j]
-			}
+			subtract(a[k], a[i][k-i:], a[i][k-i])
 		}
 		if left := n - i - 1; share && left >= worthSharing {
 			parallel(left, func(k int) { below(i + 1 + k) })
@@ -156,7 +155,7 @@ type window struct {
 	k                         kernel
 	kh, kw, stride, top, left int
 	inH, inW, outH, outW, inC int
-	zero                      int32
+	zero                      int8
 }
 
 func newWindow(m *tflitefile.Model, op *tflitefile.Operator, k kernel) window {
@@ -164,7 +163,7 @@ func newWindow(m *tflitefile.Model, op *tflitefile.Operator, k kernel) window {
 	w := window{
 		k: k, kh: weight.Shape[1], kw: weight.Shape[2], stride: op.Options.StrideH,
 		inH: in.Shape[1], inW: in.Shape[2], inC: in.Shape[3], outH: out.Shape[1], outW: out.Shape[2],
-		zero: int32(in.Quant.ZeroPoint[0]),
+		zero: int8(in.Quant.ZeroPoint[0]),
 	}
 	if !op.Options.Valid {
 		w.top, _ = nn.Padding(w.inH, w.kh, w.stride)
@@ -175,19 +174,20 @@ func newWindow(m *tflitefile.Model, op *tflitefile.Operator, k kernel) window {
 
 func (w *window) pixels() int { return w.outH * w.outW }
 
-// column writes what the weights of an output are multiplied with at output pixel p, as integers from the zero point;
-// padding is 0.
-func (w *window) column(dst []int32, data []byte, p, c int) {
+// column writes what the weights of an output are multiplied with at output pixel p, each length after the one before;
+// padding is the zero point.
+func (w *window) column(dst []int8, length int, data []byte, p, c int) {
 	y, x := p/w.outW*w.stride-w.top, p%w.outW*w.stride-w.left
-	for i := range dst {
+	for i := range w.k.perOutput {
 		tap, channel := i, c
 		if !w.k.depthwise {
 			tap, channel = i/w.k.inputs, i%w.k.inputs
 		}
-		iy, ix := y+tap/w.kw, x+tap%w.kw
-		if dst[i] = 0; iy >= 0 && iy < w.inH && ix >= 0 && ix < w.inW {
-			dst[i] = int32(int8(data[(iy*w.inW+ix)*w.inC+channel])) - w.zero
+		iy, ix, v := y+tap/w.kw, x+tap%w.kw, w.zero
+		if iy >= 0 && iy < w.inH && ix >= 0 && ix < w.inW {
+			v = int8(data[(iy*w.inW+ix)*w.inC+channel])
 		}
+		dst[i*length] = v
 	}
 }
 

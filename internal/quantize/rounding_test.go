@@ -21,7 +21,7 @@ func TestFeedBack(t *testing.T) {
 		{"never beyond 127", []float32{127, 140}, [][]float64{{1, 0.5}, {1}}, []int8{127, 127}},
 	} {
 		ints := make([]int8, len(tc.values))
-		feedBack(ints, tc.values, 1, 0, kernel{outputs: 1, perOutput: len(tc.values), inputs: len(tc.values)}, factor(tc.moments, true))
+		feedBack(ints, tc.values, []float32{1}, 0, 1, kernel{outputs: 1, perOutput: len(tc.values), inputs: len(tc.values)}, factor(tc.moments, true))
 		if diff := cmp.Diff(tc.want, ints); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
 		}
