@@ -51,5 +51,5 @@ func refusal(r *report.Report, drop float64, out string) error {
 		"--max-recall-drop allows, so %s is not written. The layers that add most of the error: %s. "+
 		"Try %s, more, or more typical, photos in --calib (%d were used), a run whose tail learned on the int8 "+
 		"trunk (network.trunk: int8), or allow more with --max-recall-drop",
-		drop, *r.RecallAt1Float, *r.RecallAt1Int8, r.Queries, 1/float64(max(r.Queries, 1)), r.MaxRecallDrop, out, strings.Join(names, ", "), other, r.Samples)
+		drop, *r.RecallAt1Float, *r.RecallAt1Int8, r.Queries, 1/float64(max(r.Queries, 1)), r.Bound(), out, strings.Join(names, ", "), other, r.Samples)
 }

@@ -263,6 +263,20 @@ func TestOverBound(t *testing.T) {
 			t.Errorf("a drop of 0.01 with %g allowed: over = %v", allowed, over)
 		}
 	}
+	for _, tc := range []struct {
+		queries int
+		allowed float64
+		want    bool
+	}{
+		{100, 0.005, false}, // one photo of a hundred
+		{200, 0.005, true},  // two
+		{100, 0, true},      // not one
+	} {
+		s.Queries, s.MaxRecallDrop = tc.queries, tc.allowed
+		if _, over := s.OverBound(); over != tc.want {
+			t.Errorf("a drop of 0.01 of %d photos with %g allowed: over = %v", tc.queries, tc.allowed, over)
+		}
+	}
 }
 
 func TestRefuses(t *testing.T) {

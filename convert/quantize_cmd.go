@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"xbmedge/convert/internal/report"
 	"xbmedge/internal/atomicfile"
@@ -52,7 +53,7 @@ xbm-convert quantize --from resnet18.onnx --mean 0.485,0.456,0.406 --std 0.229,0
 			o.precision.declare(f)
 			f.IntVar(&o.samples, "samples", 200, "calibrate on `N` photos drawn from --calib")
 			f.Uint64Var(&o.seed, "seed", 1, "`SEED` of the draw")
-			f.Float64Var(&o.maxDrop, "max-recall-drop", 0.005, "fail when int8 loses more recall@1 than this `SHARE`")
+			f.Float64Var(&o.maxDrop, "max-recall-drop", 0.005, "fail when int8 loses more recall@1 than this `SHARE`; above 0 one test photo is always allowed")
 			f.Require("out")
 			return o.quantize
 		},
@@ -81,7 +82,8 @@ func (f *quantizeFlags) quantize(ctx context.Context, _ []string, stdout, stderr
 	if err != nil {
 		return err
 	}
-	if drop, over := r.OverBound(); over {
+	drop, over := r.OverBound()
+	if over {
 		err := refusal(r, drop, f.out)
 		r.Failure = err.Error()
 		if !f.reported() {
@@ -93,6 +95,10 @@ func (f *quantizeFlags) quantize(ctx context.Context, _ []string, stdout, stderr
 		return err
 	}
 	summarise(stdout, r)
+	if bound := r.Bound(); drop > 0 && bound > r.MaxRecallDrop {
+		fmt.Fprintf(stderr, "warning: int8 loses one of %d test photos, %.4f of recall@1; --max-recall-drop allows %.4f, which takes %.0f test photos to measure\n",
+			r.Queries, drop, r.MaxRecallDrop, math.Ceil(1/r.MaxRecallDrop))
+	}
 	return f.writeReports(ctx, r)
 }
 

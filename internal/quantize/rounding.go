@@ -16,7 +16,7 @@ const (
 	// widest is the number of weights of one output up to which their second moments are worth its time.
 	widest = 1536
 	// samplePixels is how many pixels of a frame enter them.
-	samplePixels = 16
+	samplePixels = 64
 	// worthSharing is the number of rows from which their work outweighs starting goroutines for it.
 	worthSharing = 192
 	// depthwisePixels is the same for a depthwise layer, which has far fewer weights to an output.

@@ -142,7 +142,7 @@ func (p *page) facts() {
 			add("Layers kept in float", strings.Join(p.FloatLayers, ", "))
 		}
 		add("Size of the float model", megabytes(p.FloatBytes))
-		add("Recall@1 it may lose", fmt.Sprintf("%.2f points", 100*p.MaxRecallDrop))
+		add("Recall@1 it may lose", fmt.Sprintf("%.2f points", 100*p.Bound()))
 	}
 	if p.Seconds > 0 {
 		add("Converted in", fmt.Sprintf("%.1f s", p.Seconds))

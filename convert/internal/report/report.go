@@ -49,11 +49,20 @@ type Trial struct {
 // MaxSQNR stands for no noise at all, in dB.
 const MaxSQNR = 120
 
-// OverBound returns how much recall@1 int8 loses and whether that is more than MaxRecallDrop.
+// Bound returns how much recall@1 int8 may lose: MaxRecallDrop, but not less than one query, which chance alone takes.
+// With MaxRecallDrop 0 it is nothing.
+func (r *Report) Bound() float64 {
+	if r.MaxRecallDrop == 0 || r.Queries == 0 {
+		return r.MaxRecallDrop
+	}
+	return max(r.MaxRecallDrop, 1/float64(r.Queries))
+}
+
+// OverBound returns how much recall@1 int8 loses and whether that is more than Bound.
 func (r *Report) OverBound() (drop float64, over bool) {
 	if r.RecallAt1Float == nil || r.RecallAt1Int8 == nil {
 		return 0, false
 	}
 	drop = *r.RecallAt1Float - *r.RecallAt1Int8
-	return drop, drop > r.MaxRecallDrop+1e-9 // the recalls are quotients; equal is not over
+	return drop, drop > r.Bound()+1e-9 // the recalls are quotients; equal is not over
 }
