@@ -21,7 +21,7 @@ SHELL := /bin/bash
 
 env = . scripts/env.sh &&
 programs = bin/xbm-train=./training bin/xbm-convert=./convert bin/xbm-agent=./agent bin/xbm-capture=./agent/xbm-capture \
-	bin/demobroker=./scripts/demobroker bin/demoscore=./scripts/demoscore
+	bin/xbm-stream=./agent/xbm-stream bin/demobroker=./scripts/demobroker bin/demoscore=./scripts/demoscore
 
 all: build
 

@@ -32,7 +32,7 @@ has() { # has NAME: a setting is there, or a word says what is left out
 benches() { go test -run '^$' -bench "$1" -benchmem "$2" | grep ^Benchmark; }
 
 say "building"
-for part in xbm-agent=./agent xbm-capture=./agent/xbm-capture xbm-train=./training demobroker=./scripts/demobroker; do
+for part in xbm-agent=./agent xbm-capture=./agent/xbm-capture xbm-stream=./agent/xbm-stream xbm-train=./training demobroker=./scripts/demobroker; do
   go build -o "$out/${part%%=*}" "${part#*=}"
 done
 

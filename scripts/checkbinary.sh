@@ -2,7 +2,7 @@
 # Refuses a program that is not fit to be shipped: for another architecture, without one of its parts, too big, or
 # bound to this machine. The build runs it on what it made.
 #
-#   scripts/checkbinary.sh FILE ARCH   FILE is xbm-agent, xbm-capture or one of the tools; ARCH amd64, arm64 or armhf
+#   scripts/checkbinary.sh FILE ARCH   FILE is xbm-agent, xbm-capture, xbm-stream or one of the tools; ARCH amd64, arm64 or armhf
 set -euo pipefail
 export LC_ALL=C
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -26,6 +26,7 @@ file=$1 arch=$2
 tags=tflite libraries=(libtensorflowlite_c.so) libdir=xbm-tools
 case ${file##*/} in
 xbm-agent) libdir=xbm-agent ;; # OpenCV is for xbm-capture alone: it would take 65 MB of the agent
+xbm-stream) tags="" libraries=() libdir="" ;; # it needs none of ours
 xbm-capture)
   tags=gocv_videoio libdir=xbm-agent
   libraries=(libopencv_core libopencv_imgproc libopencv_videoio libopencv_imgcodecs)
@@ -49,8 +50,8 @@ done
 
 runpath=$(readelf -dW "$file" 2>/dev/null | sed -n 's/.*(R.*PATH).*\[\(.*\)\]/\1/p')
 # shellcheck disable=SC2016 # $ORIGIN is for the loader
-[[ $runpath == '$ORIGIN/../lib/'$libdir ]] ||
-  fault "it looks for libraries in ${runpath:-no folder of its own}, not in \$ORIGIN/../lib/$libdir"
+want=${libdir:+'$ORIGIN/../lib/'$libdir}
+[[ $runpath == "$want" ]] || fault "it looks for libraries in ${runpath:-no folder of its own}, not in ${want:-none}"
 for path in "$root" "$(go env GOMODCACHE)"; do
   ! grep -qaF "$path" "$file" || fault "it holds a path of this machine: $path"
 done

@@ -2,7 +2,8 @@
 # Builds programs to be shipped, for another architecture or this one, into bin/ARCH: stripped, without any path of
 # this machine, the same bytes in every folder. It first installs and makes what it needs.
 #
-#   scripts/cross.sh arm64                     bin/arm64/xbm-agent, and xbm-capture with OpenCV, which it starts
+#   scripts/cross.sh arm64                     bin/arm64/xbm-agent, and what it starts to read cameras: xbm-capture with OpenCV,
+#                                              xbm-stream without
 #   TFLITE_DIR=DIR scripts/cross.sh armhf      the same for armhf, with a TensorFlow Lite of yours (include/, lib/)
 #   scripts/cross.sh amd64 tools               bin/amd64/xbm-train and bin/amd64/xbm-convert
 set -euo pipefail
@@ -16,7 +17,7 @@ known_arch "$arch" || {
   exit 2
 }
 case ${2:-agent} in
-agent) programs=(xbm-agent=./agent xbm-capture=./agent/xbm-capture) libdir=../lib/xbm-agent ;;
+agent) programs=(xbm-agent=./agent xbm-capture=./agent/xbm-capture xbm-stream=./agent/xbm-stream) libdir=../lib/xbm-agent ;;
 tools) programs=(xbm-train=./training xbm-convert=./convert) libdir=../lib/xbm-tools ;;
 *)
   echo "cross: $2 is none of agent and tools" >&2

@@ -73,7 +73,7 @@ stage() {
   rm -rf "$dir"
   mkdir -p "$usr/bin" "$usr/lib/$package" "$doc/examples"
   for program in "$@"; do
-    if [[ $program == xbm-capture ]]; then # which nobody but the agent calls
+    if [[ $program == xbm-capture || $program == xbm-stream ]]; then # which nobody but the agent calls
       install -m 0755 "bin/$arch/$program" "$usr/lib/$package/"
       programs+=("$usr/lib/$package/$program")
       continue
@@ -118,7 +118,7 @@ deb() {
 # agent ARCH stages the agent and packs its .deb.
 agent() {
   scripts/cross.sh "$1"
-  stage xbm-agent "$1" xbm-agent xbm-capture
+  stage xbm-agent "$1" xbm-agent xbm-capture xbm-stream
   local dir=$work/xbm-agent_$1
   install -m 0644 configs/mosquitto.conf configs/mosquitto-house.conf configs/mosquitto.acl "$dir/usr/share/doc/xbm-agent/examples/"
   install -D -m 0640 configs/agent.yaml "$dir/etc/xbm-agent/agent.yaml"

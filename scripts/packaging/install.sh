@@ -160,7 +160,7 @@ check_machine() {
 
 # check_libraries asks the loader which libraries are missing.
 check_libraries() {
-  missing=$(ldd "$tree/bin/xbm-agent" "$tree/lib/xbm-agent/xbm-capture" 2>/dev/null | sed -n 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p' | sort -u)
+  missing=$(ldd "$tree/bin/xbm-agent" "$tree/lib/xbm-agent/"xbm-* 2>/dev/null | sed -n 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p' | sort -u)
   names=$(for library in $missing; do
     case $library in
     libopencv_*.so.406) echo "$library" | sed 's/libopencv_\(.*\)\.so\.406/libopencv-\1406/' ;;

@@ -98,7 +98,7 @@ func Open(ctx context.Context, o Options) (*Source, error) {
 		return s, err
 	}
 	o.Log.Debug("the camera is read with OpenCV", "why", err)
-	path, failed := findHelper()
+	path, failed := find(withOpenCV)
 	if failed != nil {
 		return nil, errors.Join(err, failed)
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +26,9 @@ const maxConfig = 1 << 20
 // goodbyeTime is how long a source may take to close when its agent has gone or wants no more.
 const goodbyeTime = 250 * time.Millisecond
 
+// garbage is how much the heap may grow, in percent, before it is collected: there is little of it.
+const garbage = 30
+
 // Child is the whole life of a capture process: it reads what to capture from stdin, opens it, and passes frames on until
 // the source is lost or stdin ends, which it does when the agent closes it or is no more. It ends the process itself
 // where the source does not let go. video is nil in a program without OpenCV.
@@ -38,6 +42,9 @@ func Child(ctx context.Context, stdin io.Reader, video camera.Video, log *slog.L
 	}
 	unix.CloseOnExec(framesFile)
 	sacrifice(log)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	s := &sender{out: out}
 	if err := s.send(header{kind: hello}, nil); err != nil {
 		return err

@@ -27,14 +27,14 @@ func httpOptions(t *testing.T, serve func(net.Conn)) capture.Options {
 	return o
 }
 
-// helper puts the program with OpenCV, or what stands in for it here, beside this one.
-func helper(t *testing.T) {
+// helper puts a program, or what stands in for it here, beside this one.
+func helper(t *testing.T, name string) (path string) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(filepath.Dir(self), "xbm-capture")
+	path = filepath.Join(filepath.Dir(self), name)
 	if err := os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\nexec %s %s\n", self, counterArgument), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +43,32 @@ func helper(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	return path
+}
+
+func TestProgram(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := func(kind camera.Kind) string {
+		command, err := capture.Program(camera.Config{Kind: kind})
+		if err != nil {
+			return err.Error()
+		}
+		return strings.Join(command, " ")
+	}
+	if got, want := program(camera.HTTP), self+" capture"; got != want {
+		t.Errorf("alone: %q, want %q", got, want)
+	}
+	if got := program(camera.Device); !strings.Contains(got, "needs OpenCV: the program xbm-capture is in none of") {
+		t.Errorf("a device without OpenCV: %q", got)
+	}
+	for kind, name := range map[camera.Kind]string{camera.HTTP: "xbm-stream", camera.Device: "xbm-capture"} {
+		if want, got := helper(t, name), program(kind); got != want {
+			t.Errorf("%s: %q, want %q", kind, got, want)
+		}
+	}
 }
 
 // film answers with a film, which only OpenCV reads.
@@ -76,7 +102,7 @@ func TestOtherStreamsAreReadWithOpenCV(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "video/mp4") || !strings.Contains(err.Error(), "install the package") {
 		t.Errorf("without the program that has it: %v; want why and what to do", err)
 	}
-	helper(t)
+	helper(t, "xbm-capture")
 	src := open(t, o)
 	var f camera.Frame
 	if err := src.Read(t.Context(), &f); err != nil {

@@ -10,7 +10,8 @@ import (
 	"xbmedge/internal/cli"
 )
 
-// captureCommand is what the agent calls for each camera that needs no OpenCV; xbm-capture is the same with it.
+// captureCommand is what the agent calls for each camera that needs no OpenCV where there is no xbm-stream, which is the
+// same in less memory; xbm-capture is the same with OpenCV.
 func captureCommand() cli.Command {
 	return cli.Command{
 		Name: "capture", Summary: "read one camera for the agent, which starts this", Hidden: true,

@@ -134,11 +134,11 @@ func (h *hunt) bundle(path string) {
 	}
 }
 
-// programs builds the agent and the program with OpenCV, and returns the agent's path.
+// programs builds the agent and the programs that read cameras, and returns the agent's path.
 func programs(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir+"/", "./agent", "./agent/xbm-capture")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir+"/", "./agent", "./agent/xbm-capture", "./agent/xbm-stream")
 	build.Dir = testdata.Root(t)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Skipf("go build: %v\n%s", err, out)
