@@ -128,7 +128,7 @@ func Default() *Config {
 			Commands:         true,
 		},
 		Track: Track{
-			Window: 5, MinFrames: 3, UnknownFrames: 6, Margin: 0.02, Similarity: 0.75, HoldFrames: 10, Hold: 2 * time.Second,
+			Window: 5, MinFrames: 3, UnknownFrames: 6, Margin: 0.02, Ratio: 0.8, Similarity: 0.75, HoldFrames: 10, Hold: 2 * time.Second,
 			UpdateGain: 0.05, UpdateInterval: 2 * time.Second,
 		},
 		Presence:      Presence{Detail: 6.5},

@@ -19,6 +19,7 @@ type Track struct {
 	MinFrames      int           `yaml:"min_frames"`
 	UnknownFrames  int           `yaml:"unknown_frames"`
 	Margin         float64       `yaml:"margin"`
+	Ratio          float64       `yaml:"ratio"`
 	Dwell          time.Duration `yaml:"dwell"`
 	Similarity     float64       `yaml:"similarity"`
 	HoldFrames     int           `yaml:"hold_frames"`
@@ -138,7 +139,7 @@ func (c *Config) Pipeline(id string) pipeline.Config {
 		Gate:    c.Motion.Gate,
 		Quality: pipeline.GateConfig(c.Gates),
 		Track: pipeline.TrackConfig{
-			Window: c.Track.Window, MinFrames: c.Track.MinFrames, UnknownFrames: c.Track.UnknownFrames, Margin: float32(c.Track.Margin), Dwell: c.Track.Dwell,
+			Window: c.Track.Window, MinFrames: c.Track.MinFrames, UnknownFrames: c.Track.UnknownFrames, Margin: float32(c.Track.Margin), Ratio: float32(c.Track.Ratio), Dwell: c.Track.Dwell,
 			HoldFrames: c.Track.HoldFrames, Hold: c.Track.Hold, Similarity: float32(c.Track.Similarity),
 			UpdateGain: float32(c.Track.UpdateGain), UpdateInterval: c.Track.UpdateInterval,
 		},

@@ -30,6 +30,7 @@ func TestRecognitionFaults(t *testing.T) {
 		"gates: dark 100, bright 50; want bright above dark":      {"gates.dark=100", "gates.bright=50"},
 		"gates: blur -1":                                          {"gates.blur=-1"},
 		"track: margin 2":                                         {"track.margin=2"},
+		"track: ratio 2":                                          {"track.ratio=2"},
 		"track: similarity 1.5: want 0 (looks do not count) to 1": {"track.similarity=1.5"},
 		"track: unknown after -1 frames":                          {"track.unknown_frames=-1"},
 		"strangers.keep: 10001; want 0 (none) to 10000":           {"strangers.keep=10001"},

@@ -30,6 +30,8 @@ func (t *tracker) decide(tr *track, frame *Event) {
 		tr.verdict = "too close to the threshold for so few frames"
 	case frame.Known && votes.margin < t.cfg.Margin:
 		tr.verdict = "too close to the runner-up"
+	case frame.Known && t.cfg.Ratio > 0 && votes.ratio > t.cfg.Ratio:
+		tr.verdict = "hardly nearer than the runner-up"
 	case t.timed && frame.Time.Sub(tr.begun) < t.cfg.Dwell:
 		tr.verdict = "not there long enough"
 	case tr.label != "" && !frame.Known:

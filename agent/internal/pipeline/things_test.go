@@ -125,7 +125,9 @@ func TestWrongNameIsDroppedWhenSomethingElseIsNearer(t *testing.T) {
 
 func TestNamesThatAreNotSettledAreNotTold(t *testing.T) {
 	near := known("a", 0.6)
-	near.Margin = 0.01
+	near.Margin = 0.01 // its distance is 0.988 of the runner-up's
+	alone := known("a", 0.2)
+	alone.Threshold, alone.Margin = 0.1, alone.Score // the gallery has nothing else
 	for _, tt := range []struct {
 		name   string
 		change func(*TrackConfig)
@@ -134,6 +136,9 @@ func TestNamesThatAreNotSettledAreNotTold(t *testing.T) {
 	}{
 		{"clear", func(*TrackConfig) {}, []gallery.Decision{known("a", 0.6), known("a", 0.6), known("a", 0.6)}, true},
 		{"too close to the runner-up", func(c *TrackConfig) { c.Margin = 0.05 }, []gallery.Decision{near, near, near}, false},
+		{"hardly nearer than the runner-up", func(c *TrackConfig) { c.Ratio = 0.95 }, []gallery.Decision{near, near, near}, false},
+		{"nearer than the runner-up", func(c *TrackConfig) { c.Ratio = 0.99 }, []gallery.Decision{near, near, near}, true},
+		{"no runner-up", func(c *TrackConfig) { c.Ratio = 0.1; c.Window, c.MinFrames = 1, 1 }, []gallery.Decision{alone, alone, alone}, true},
 		{"not long enough", func(c *TrackConfig) { c.Dwell = time.Minute }, []gallery.Decision{known("a", 0.6), known("a", 0.6), known("a", 0.6)}, false},
 		{"unknown too soon", func(c *TrackConfig) { c.UnknownFrames = 4 }, []gallery.Decision{stranger(0.1), stranger(0.1), stranger(0.1)}, false},
 		{

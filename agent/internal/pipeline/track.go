@@ -19,6 +19,10 @@ type TrackConfig struct {
 	UnknownFrames int
 	// Margin is the least mean lead of a name over the runner-up in those frames.
 	Margin float32
+	// Ratio is the greatest mean ratio of the distance to a name to that of the runner-up in those frames: the
+	// nearest-neighbour distance ratio of Lowe (IJCV 2004). Unlike Margin it means the same however far apart a model
+	// puts things. 0: not asked.
+	Ratio float32
 	// Dwell is how long a track has to be in view before it is told, where time counts.
 	Dwell time.Duration
 	// HoldFrames and Hold: it is gone after so many frames, and where time counts so much time, without it. What is still
@@ -45,6 +49,9 @@ func (c TrackConfig) Check() error {
 	}
 	if !(c.Margin >= 0 && c.Margin <= 1) || c.Dwell < 0 {
 		return fmt.Errorf("margin %v, dwell %v: want a margin of 0 to 1 and no negative time", c.Margin, c.Dwell)
+	}
+	if !(c.Ratio >= 0 && c.Ratio <= 1) {
+		return fmt.Errorf("ratio %v: want 0 (not asked) to 1", c.Ratio)
 	}
 	if !(c.Similarity >= 0 && c.Similarity <= 1) {
 		return fmt.Errorf("similarity %v: want 0 (looks do not count) to 1", c.Similarity)
@@ -93,6 +100,19 @@ func clearness(e *Event) float32 {
 		distance = -distance
 	}
 	return 0.5 + 0.5*min(distance/enough, 1)
+}
+
+// distanceRatio is the ratio of the distance from the nearest thing to that from the runner-up; vectors of length 1 with
+// cosine s are √(2−2s) apart. It is 0 where there is no runner-up: there the margin is the score.
+func distanceRatio(e *Event) float32 {
+	first, second := 1-float64(e.Score), 1-float64(e.Score-e.Margin)
+	switch {
+	case e.Margin == e.Score:
+		return 0
+	case second <= 0:
+		return 1
+	}
+	return float32(math.Sqrt(max(first, 0) / second))
 }
 
 // vote is what one frame said of a track; Identity.ID is "" where the track was not seen.
@@ -200,8 +220,9 @@ func (t *track) recent(i int) *vote {
 
 // tally is what the votes that count say for a label.
 type tally struct {
-	count                 int
-	weight, clear, margin float32 // sums, but the margin, which is the mean
+	count         int
+	weight, clear float32 // sums
+	margin, ratio float32 // means
 }
 
 func (t *track) tally(label string) (sum tally) {
@@ -211,9 +232,11 @@ func (t *track) tally(label string) (sum tally) {
 			sum.weight += v.weight
 			sum.clear += v.clear
 			sum.margin += v.Margin
+			sum.ratio += distanceRatio(&v.Event)
 		}
 	}
 	sum.margin /= max(1, float32(sum.count))
+	sum.ratio /= max(1, float32(sum.count))
 	return sum
 }
 
