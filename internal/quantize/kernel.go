@@ -1,7 +1,8 @@
 package quantize
 
 // The inner loops of a conversion, as any processor runs them. kernel_simd.go has them in vector instructions, with the
-// same results to the last bit.
+// same results to the last bit. The conversions of products keep compilers from fusing them with the sums, which would
+// give other models on other processors.
 
 // lanes is how many outputs of a layer are rounded side by side.
 const lanes = 16
@@ -35,7 +36,7 @@ func extremes(lows, highs, values []float32) {
 func weighPlain(row, errs []float64) (sums [lanes]float64) {
 	for i, f := range row {
 		for l, e := range (*[lanes]float64)(errs[i*lanes:]) {
-			sums[l] += f * e
+			sums[l] += float64(f * e)
 		}
 	}
 	return sums
@@ -45,7 +46,7 @@ func weighPlain(row, errs []float64) (sums [lanes]float64) {
 func subtractPlain(to, from []float64, f float64) {
 	from = from[:len(to)]
 	for i, v := range from {
-		to[i] -= f * v
+		to[i] -= float64(f * v)
 	}
 }
 

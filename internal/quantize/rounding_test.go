@@ -2,9 +2,12 @@ package quantize
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"xbmedge/internal/tflitefile"
 )
 
 // Weights in steps of the scale 1, of one output; what they round to by the way their inputs go together.
@@ -24,6 +27,71 @@ func TestFeedBack(t *testing.T) {
 		feedBack(ints, tc.values, []float32{1}, 0, 1, kernel{outputs: 1, perOutput: len(tc.values), inputs: len(tc.values)}, factor(tc.moments, true))
 		if diff := cmp.Diff(tc.want, ints); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
+		}
+	}
+}
+
+// Moments are those of the inputs as integers from the zero point, of which padding has none, at the pixels looked at: of
+// so small a map at all of them.
+func TestMoments(t *testing.T) {
+	const height, width, frames, zero = 5, 3, 3, -7
+	rng := rand.New(rand.NewPCG(4, 4))
+	for _, depthwise := range []bool{false, true} {
+		const channels, outputs, c = 3, 2, 1
+		k := kernel{outputs: outputs, perOutput: 9 * channels, inputs: channels}
+		op := tflitefile.Operator{Op: tflitefile.Conv2D, Inputs: []int{0, 1}, Outputs: []int{2}}
+		if depthwise {
+			k = kernel{outputs: channels, perOutput: 9, inputs: 1, depthwise: true}
+			op.Op = tflitefile.DepthwiseConv2D
+		}
+		op.Options.StrideH, op.Options.StrideW = 1, 1
+		s := &stepper{numbers: []int{0, 1, 2}, values: map[int][][]byte{}, model: &tflitefile.Model{Tensors: []tflitefile.Tensor{
+			{Shape: []int{1, height, width, channels}, Quant: &tflitefile.Quantization{Scale: []float32{1}, ZeroPoint: []int64{zero}}},
+			{Shape: []int{outputs, 3, 3, channels}},
+			{Shape: []int{1, height, width, outputs}},
+		}}}
+		want := make([][]float64, k.perOutput)
+		for i := range want {
+			want[i] = make([]float64, k.perOutput-i)
+		}
+		for range frames {
+			data := make([]byte, height*width*channels)
+			for i := range data {
+				data[i] = byte(rng.IntN(256))
+			}
+			s.values[0] = append(s.values[0], data)
+			for y := range height {
+				for x := range width {
+					column := make([]float64, k.perOutput)
+					for p := range column {
+						tap, channel := p/k.inputs, p%k.inputs
+						if depthwise {
+							tap, channel = p, c
+						}
+						if iy, ix := y+tap/3-1, x+tap%3-1; iy >= 0 && iy < height && ix >= 0 && ix < width {
+							column[p] = float64(int8(data[(iy*width+ix)*channels+channel])) - zero
+						}
+					}
+					for i := range want {
+						for j := range want[i] {
+							want[i][j] += column[i] * column[i+j] / (frames * height * width)
+						}
+					}
+				}
+			}
+		}
+		trace := 0.0
+		for i := range want {
+			trace += want[i][0]
+		}
+		got := s.moments(&op, k, c)
+		for i := range want {
+			want[i][0] += damping * trace / float64(k.perOutput)
+			for j := range want[i] {
+				if math.Abs(got[i][j]-want[i][j]) > 1e-6*trace {
+					t.Fatalf("depthwise %v: moment of %d and %d: %g, want %g", depthwise, i, i+j, got[i][j], want[i][j])
+				}
+			}
 		}
 	}
 }
