@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 
 	"xbmedge/agent/internal/capture"
@@ -24,6 +23,5 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case len(args) > 0:
 		return cli.Usagef("xbm-capture takes no arguments but --version; xbm-agent starts it")
 	}
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	return capture.Child(ctx, os.Stdin, opencv.Open, log)
+	return capture.Child(ctx, os.Stdin, stderr, opencv.Open)
 }

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"io"
-	"log/slog"
 	"os"
 
 	"xbmedge/agent/internal/capture"
@@ -18,6 +17,5 @@ func run(ctx context.Context, args []string, _, stderr io.Writer) error {
 	if len(args) > 0 {
 		return cli.Usagef("xbm-stream takes no arguments; xbm-agent starts it")
 	}
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	return capture.Child(ctx, os.Stdin, nil, log)
+	return capture.Child(ctx, os.Stdin, stderr, nil)
 }

@@ -31,8 +31,10 @@ const garbage = 30
 
 // Child is the whole life of a capture process: it reads what to capture from stdin, opens it, and passes frames on until
 // the source is lost or stdin ends, which it does when the agent closes it or is no more. It ends the process itself
-// where the source does not let go. video is nil in a program without OpenCV.
-func Child(ctx context.Context, stdin io.Reader, video camera.Video, log *slog.Logger) error {
+// where the source does not let go. What it logs goes to stderr, which the agent reads. video is nil in a program without
+// OpenCV.
+func Child(ctx context.Context, stdin io.Reader, stderr io.Writer, video camera.Video) error {
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	out := os.NewFile(framesFile, "frames")
 	if _, err := unix.FcntlInt(framesFile, unix.F_SETPIPE_SZ, pipeSize); err != nil {
 		if errors.Is(err, unix.EBADF) {

@@ -20,7 +20,6 @@ const childArgument = "be-a-capture-process"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && (os.Args[1] == childArgument || os.Args[1] == counterArgument || os.Args[1] == "capture") {
-		log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		video := opencv.Open
 		switch os.Args[1] {
 		case counterArgument:
@@ -28,7 +27,7 @@ func TestMain(m *testing.M) {
 		case "capture": // as xbm-agent, without OpenCV
 			video = nil
 		}
-		if err := capture.Child(context.Background(), os.Stdin, video, log); err != nil {
+		if err := capture.Child(context.Background(), os.Stdin, os.Stderr, video); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

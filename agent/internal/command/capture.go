@@ -3,7 +3,6 @@ package command
 import (
 	"context"
 	"io"
-	"log/slog"
 	"os"
 
 	"xbmedge/agent/internal/capture"
@@ -17,8 +16,7 @@ func captureCommand() cli.Command {
 		Name: "capture", Summary: "read one camera for the agent, which starts this", Hidden: true,
 		Setup: func(*cli.Flags) cli.Func {
 			return func(ctx context.Context, _ []string, _, stderr io.Writer) error {
-				log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-				return capture.Child(ctx, os.Stdin, nil, log)
+				return capture.Child(ctx, os.Stdin, stderr, nil)
 			}
 		},
 	}
