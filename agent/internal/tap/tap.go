@@ -3,6 +3,7 @@
 package tap
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -15,8 +16,10 @@ import (
 )
 
 const (
-	// maxEvents is how many events are remembered: some ten megabytes with pictures of 224×224.
+	// maxEvents is how many events are remembered, with their pictures as JPEGs of that quality: some two megabytes of
+	// 224×224, where the pixels would be ten.
 	maxEvents = 64
+	quality   = 95
 	// maxSeen is how many pictures of a camera are collected at most, evenly over the time asked for.
 	maxSeen = 32
 )
@@ -32,9 +35,17 @@ type Tap struct {
 }
 
 type event struct {
-	id   string
-	who  string // identity's or stranger's id
-	seen curator.Seen
+	id        string
+	who       string // identity's or stranger's id
+	jpeg      []byte // at the model's size
+	embedding []float32
+	at        time.Time
+}
+
+// seen returns what the event was about; it reports whether that can be told.
+func (e *event) seen() (curator.Seen, bool) {
+	picture, err := vision.DecodeBytes(e.jpeg)
+	return curator.Seen{Picture: picture, Embedding: e.embedding, At: e.at}, err == nil
 }
 
 // listener collects what one camera sees.
@@ -92,27 +103,35 @@ func (t *Tap) Collect(ctx context.Context, id string, d time.Duration) ([]curato
 
 // Event returns what a match event was about, if it is one of the latest 64.
 func (t *Tap) Event(id string) (curator.Seen, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for i := len(t.events) - 1; i >= 0; i-- {
-		if t.events[i].id == id {
-			return t.events[i].seen, true
-		}
+	found := t.find(func(e *event) bool { return e.id == id })
+	if len(found) == 0 {
+		return curator.Seen{}, false
 	}
-	return curator.Seen{}, false
+	return found[len(found)-1].seen()
 }
 
 // Latest returns what the latest events that told of an identity or a stranger were about, the newest last.
 func (t *Tap) Latest(identity string) []curator.Seen {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var seen []curator.Seen
-	for _, e := range t.events {
-		if e.who == identity {
-			seen = append(seen, e.seen)
+	var all []curator.Seen
+	for _, e := range t.find(func(e *event) bool { return e.who == identity }) {
+		if s, ok := e.seen(); ok {
+			all = append(all, s)
 		}
 	}
-	return seen
+	return all
+}
+
+// find returns events for the caller to decode: the cameras do not wait for that.
+func (t *Tap) find(is func(*event) bool) []event {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var found []event
+	for i := range t.events {
+		if is(&t.events[i]) {
+			found = append(found, t.events[i])
+		}
+	}
+	return found
 }
 
 // camera sees what one camera's model sees.
@@ -154,6 +173,17 @@ func (c *camera) seen(picture vision.Frame, embedding []float32, at time.Time) (
 	return curator.Seen{Picture: small, Embedding: slices.Clone(embedding), At: at}, nil
 }
 
+// jpeg returns a picture at the model's size.
+func (c *camera) jpeg(picture vision.Frame) ([]byte, error) {
+	small, err := c.prepare.Resize(picture)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	err = vision.EncodeJPEG(&out, small, quality)
+	return bytes.Clone(out.Bytes()), err
+}
+
 // publisher sees each event.
 type publisher struct {
 	pipeline.Publisher
@@ -163,8 +193,8 @@ type publisher struct {
 // Event remembers what the event is about and hands it on.
 func (p *publisher) Event(e *pipeline.Event) error {
 	if e.Picture.Pix != nil {
-		if seen, err := p.camera.seen(e.Picture, e.Embedding, e.Time); err == nil { // a frame that the model took can be resized
-			p.camera.tap.remember(event{e.ID, e.Identity.ID, seen})
+		if jpeg, err := p.camera.jpeg(e.Picture); err == nil { // a frame that the model took can be resized
+			p.camera.tap.remember(event{e.ID, e.Identity.ID, jpeg, slices.Clone(e.Embedding), e.Time})
 		}
 	}
 	return p.Publisher.Event(e)
