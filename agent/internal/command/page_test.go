@@ -72,7 +72,7 @@ func TestThePage(t *testing.T) {
 		agent <- command.New().Run(ctx, []string{
 			"run", "--control", "none", "--set", "model.path=" + model, "--set", "gallery.path=" + things, "--set", "mqtt.broker=" + broker.URL(),
 			"--set", "state_dir=" + dir, "--set", "node=kitchen", "--set", "cameras.shelf.kind=libcamera", "--set", "cameras.shelf.address=0",
-			"--set", "cameras.shelf.fps=10", "--set", "track.hold=300ms", "--set", "web.listen=" + address, "--set", "web.token_file=" + secret,
+			"--set", "cameras.shelf.fps=10", "--set", "track.hold=300ms", "--set", "track.ratio=0", "--set", "web.listen=" + address, "--set", "web.token_file=" + secret,
 		}, &bytes.Buffer{}, &log)
 	}()
 	defer func() {
@@ -115,7 +115,7 @@ func TestThePage(t *testing.T) {
 	leek := await(t, events, "leek")
 	browser.Click(`#events [data-key="` + leek.EventID + `"] form button`)
 	browser.Await(`document.querySelector("#said.bad").textContent.includes("Leek's embedding")`) // it is: that is an enrolled picture
-	// At a low threshold an apple is a lemon.
+	// At a low threshold, and where the runner-up does not matter, an apple is a lemon.
 	browser.Click(`#thresholds summary`)
 	browser.Await(`document.querySelectorAll("#thresholds svg rect").length > 2`)
 	browser.Eval(`document.querySelector("#thresholds input[name=threshold]").value = ""`)
