@@ -26,7 +26,7 @@ file=$1 arch=$2
 tags=tflite libraries=(libtensorflowlite_c.so) libdir=xbm-tools
 case ${file##*/} in
 xbm-agent) libdir=xbm-agent ;; # OpenCV is for xbm-capture alone: it would take 65 MB of the agent
-xbm-stream) tags="" libraries=() libdir="" ;; # it needs none of ours
+xbm-stream) tags="" libraries=() libdir=xbm-agent ;;
 xbm-capture)
   tags=gocv_videoio libdir=xbm-agent
   libraries=(libopencv_core libopencv_imgproc libopencv_videoio libopencv_imgcodecs)
@@ -50,8 +50,8 @@ done
 
 runpath=$(readelf -dW "$file" 2>/dev/null | sed -n 's/.*(R.*PATH).*\[\(.*\)\]/\1/p')
 # shellcheck disable=SC2016 # $ORIGIN is for the loader
-want=${libdir:+'$ORIGIN/../lib/'$libdir}
-[[ $runpath == "$want" ]] || fault "it looks for libraries in ${runpath:-no folder of its own}, not in ${want:-none}"
+[[ $runpath == '$ORIGIN/../lib/'$libdir || -z $runpath && ${#libraries[@]} == 0 ]] ||
+  fault "it looks for libraries in ${runpath:-no folder of its own}, not in \$ORIGIN/../lib/$libdir"
 for path in "$root" "$(go env GOMODCACHE)"; do
   ! grep -qaF "$path" "$file" || fault "it holds a path of this machine: $path"
 done
